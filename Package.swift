@@ -1,0 +1,164 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One line a target: what it may use is what ARCHITECTURE.md section "Who may import whom" allows,
+// and Tests/ArchitectureTests compares the two. Third-party packages, each with its reason, are in
+// docs/decisions/0001-dependencies.md.
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "logboom",
+    products: [
+        .executable(name: "logboomd", targets: ["Logboomd"]),
+        .executable(name: "logboom", targets: ["LogboomCommand"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    ],
+    targets: [
+        // Core: values and state machines. No I/O, no clock, no concurrency.
+        .target(name: "LogModel"),
+        .target(name: "JSONBytes"),
+        .target(name: "Patterns", dependencies: ["LogModel"]),
+        .target(name: "Delivery", dependencies: ["LogModel"]),
+
+        // Runtime: performs what the core decided.
+        .target(name: "Telemetry", dependencies: ["LogModel"]),
+        .target(name: "Ports", dependencies: ["LogModel", "Delivery"]),
+        .target(name: "Pipeline", dependencies: ["LogModel", "Patterns", "Delivery", "Ports", "Telemetry"]),
+
+        // Edge: one part of the outside world each; none imports another.
+        // No pkgConfig: it would add the build machine's library folder to a cross link.
+        .systemLibrary(name: "CSQLite"),
+        .systemLibrary(name: "CPostgres"),
+        .systemLibrary(name: "CSystemd"),
+        .systemLibrary(name: "CZlib"),
+        .target(name: "CShims"),
+        .target(name: "BlockingExecutor", dependencies: ["CShims"]),
+        .target(name: "SQLiteClient", dependencies: ["CSQLite"]),
+        .target(name: "PostgresClient", dependencies: ["CPostgres"]),
+        .target(
+            name: "SQLiteSpool",
+            dependencies: [
+                "LogModel", "JSONBytes", "Delivery", "Ports", "BlockingExecutor", "SQLiteClient", "Migrations",
+            ]
+        ),
+        .target(
+            name: "PostgresSink",
+            dependencies: [
+                "LogModel", "JSONBytes", "Delivery", "Ports", "BlockingExecutor", "PostgresClient", "Migrations",
+            ]
+        ),
+        .target(
+            name: "ForwardSink",
+            dependencies: ["LogModel", "JSONBytes", "Delivery", "Ports", "HTTPClient", "CZlib", nioCore]
+        ),
+        .target(name: "HTTPClient", dependencies: [nioCore, nioPosix, nioHTTP1]),
+        .target(name: "HTTPServing", dependencies: ["LogModel", nioCore, nioPosix, nioHTTP1]),
+        .target(
+            name: "HTTPSource",
+            dependencies: ["LogModel", "JSONBytes", "Delivery", "Ports", "Pipeline", "Telemetry", "HTTPServing"]
+        ),
+        .target(name: "SystemdNotify", dependencies: ["CSystemd"]),
+        .target(name: "Settings", dependencies: ["LogModel"]),
+        .target(
+            name: "Migrations",
+            dependencies: ["LogModel"],
+            path: "Migrations",
+            resources: [
+                .embedInCode("spool/spool_0001_create.sql"),
+                .embedInCode("warehouse/warehouse_0001_create.sql"),
+            ]
+        ),
+
+        // Composition: the only places where everything is imported.
+        .executableTarget(
+            name: "Logboomd",
+            dependencies: [
+                "LogModel", "Patterns", "Delivery", "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor",
+                "SQLiteSpool", "PostgresSink", "HTTPClient", "ForwardSink", "HTTPServing", "HTTPSource",
+                "SystemdNotify", "CShims",
+                nioCore, nioPosix,
+            ]
+        ),
+        .executableTarget(
+            name: "LogboomCommand",
+            dependencies: ["LogModel", "JSONBytes", "Settings", "HTTPClient", argumentParser, nioCore, nioPosix]
+        ),
+
+        // Tests.
+        .target(
+            name: "PipelineTesting",
+            dependencies: [
+                "LogModel", "JSONBytes", "Delivery", "Ports", "Pipeline", "PostgresClient", "CZlib", nioCore, nioPosix,
+                nioHTTP1,
+            ]
+        ),
+        .testTarget(name: "LogModelTests", dependencies: ["LogModel", "PipelineTesting"]),
+        .testTarget(name: "JSONBytesTests", dependencies: ["JSONBytes", "PipelineTesting"]),
+        .testTarget(
+            name: "PatternsTests",
+            dependencies: ["Patterns", "LogModel", "PipelineTesting"],
+            exclude: ["Golden"]
+        ),
+        .testTarget(name: "DeliveryTests", dependencies: ["Delivery", "LogModel", "PipelineTesting"]),
+        .testTarget(
+            name: "PipelineTests",
+            dependencies: ["Pipeline", "Patterns", "Delivery", "Ports", "Telemetry", "LogModel", "PipelineTesting"]
+        ),
+        .testTarget(
+            name: "SQLiteSpoolTests",
+            dependencies: ["SQLiteSpool", "SQLiteClient", "Delivery", "Ports", "LogModel", "PipelineTesting"]
+        ),
+        .testTarget(
+            name: "PostgresSinkTests",
+            dependencies: [
+                "PostgresSink", "PostgresClient", "Delivery", "Ports", "LogModel", "Migrations", "PipelineTesting",
+            ]
+        ),
+        .testTarget(
+            name: "ForwardSinkTests",
+            dependencies: [
+                "ForwardSink", "HTTPClient", "SystemdNotify", "Delivery", "Ports", "LogModel", "JSONBytes",
+                "PipelineTesting",
+                nioCore, nioPosix, nioHTTP1,
+            ]
+        ),
+        .testTarget(
+            name: "HTTPSourceTests",
+            dependencies: ["HTTPSource", "HTTPServing", "JSONBytes", "LogModel", "PipelineTesting"]
+        ),
+        .testTarget(name: "SettingsTests", dependencies: ["Settings", "LogModel"]),
+        .testTarget(
+            name: "LogboomCommandTests",
+            dependencies: ["LogboomCommand", "Settings", "LogModel", "JSONBytes"]
+        ),
+        .testTarget(name: "ArchitectureTests"),
+        .testTarget(
+            name: "ApplianceTests",
+            dependencies: ["JSONBytes", "LogModel", "PipelineTesting", "Logboomd", "LogboomCommand"]
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+/// Targets that touch C pointers say `unsafe` at every such use.
+let cFacing: Set<String> = ["SQLiteClient", "PostgresClient"]
+
+for target in package.targets where target.type != .system && target.name != "CShims" {
+    var settings: [SwiftSetting] = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .treatAllWarnings(as: .error),
+    ]
+    if cFacing.contains(target.name) {
+        settings.append(.strictMemorySafety())
+    }
+    target.swiftSettings = settings
+}

@@ -1,0 +1,26 @@
+#define _GNU_SOURCE
+#include "CShims.h"
+
+#include <malloc.h>
+#include <pthread.h>
+
+int logboom_thread_start(size_t stack_byte_count, const char *name, void *(*run)(void *), void *context,
+                         uint64_t *handle) {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    int code = pthread_attr_init(&attributes);
+    if (code != 0) return code;
+    code = pthread_attr_setstacksize(&attributes, stack_byte_count);
+    if (code == 0) code = pthread_create(&thread, &attributes, run, context);
+    pthread_attr_destroy(&attributes);
+    if (code != 0) return code;
+    pthread_setname_np(thread, name);
+    *handle = (uint64_t)thread;
+    return 0;
+}
+
+void logboom_thread_join(uint64_t handle) { pthread_join((pthread_t)handle, NULL); }
+
+void logboom_limit_malloc_arenas(int count) { mallopt(M_ARENA_MAX, count); }
+
+void logboom_trim_heap(void) { malloc_trim(0); }

@@ -1,0 +1,243 @@
+package import LogModel
+
+extension DeliveryLane {
+    /// The daemon has started: drain what the last process left.
+    package mutating func started(now: MonotonicTime) -> [Action] {
+        pump(now: now)
+    }
+
+    /// A batch was sealed; `ticket`, positive and never used before, comes back in ``Action/acknowledge(ticket:)``.
+    package mutating func batchSealed(_ batch: Batch, ticket: Int, isAwaited: Bool, now: MonotonicTime) -> [Action] {
+        counts.inMemory += batch.recordCount
+        bytesInMemory += batch.payload.count
+        let fresh = Fresh(ticket: ticket, batch: batch, isAwaited: isAwaited)
+        let isStalled = sending?.isStalled ?? false
+        guard phase == .up, !(isStalled && isAwaited) else { return [spill(fresh)] }
+        waiting.append(fresh)
+        return pump(now: now)
+    }
+
+    // MARK: The sink's answers
+
+    /// The sink holds the span up to `applied`, or all of it.
+    package mutating func sendSucceeded(_ number: Int, through applied: Int64?, now: MonotonicTime) -> [Action] {
+        guard let done = sending, done.number == number else { return [] }
+        sending = nil
+        backoff.worked(now: now)
+        var actions = recovered(now: now)
+        let through = min(applied ?? done.span.last, done.span.last)
+        let isInSpool = done.isFromSpool || done.items.contains { spilledWhileSending.contains($0.ticket) }
+        for item in done.items where item.sequence <= through {
+            actions += settle(item, isFromSpool: done.isFromSpool)
+        }
+        if isInSpool { actions.append(.removeSpooled(done.span.stream, through: through)) }
+        let rest = done.items.filter { $0.sequence > through }
+        if !rest.isEmpty && !done.isFromSpool {
+            // The rest keeps its names, and goes before anything else.
+            return actions
+                + send(BatchSpan(stream: done.span.stream, previous: through, last: done.span.last), rest, now: now)
+        }
+        spilledWhileSending = []
+        return actions + pump(now: now) + [.readinessChanged]
+    }
+
+    /// The sink did not apply the span, or its answer was lost.
+    package mutating func sendFailed(
+        _ number: Int,
+        _ failure: FailureClass,
+        reason: String,
+        now: MonotonicTime
+    ) -> [Action] {
+        guard let failed = sending, failed.number == number else { return [] }
+        sending = nil
+        failureCount += 1
+        if failure == .poison { return poisoned(failed, reason: reason, now: now) }
+
+        var actions: [Action] = []
+        if !failed.isFromSpool {
+            for item in failed.items where !isSpilled(item) { actions.append(spill(item)) }
+        }
+        for fresh in waiting { actions.append(spill(fresh)) }
+        waiting = []
+        return actions + pause(failure, reason: reason, now: now)
+    }
+
+    private func isSpilled(_ item: Item) -> Bool {
+        spilledWhileSending.contains(item.ticket) || spilling[item.ticket] != nil
+    }
+
+    /// The outage begins, or goes on: new streams, and the next attempt after a pause.
+    private mutating func pause(_ failure: FailureClass, reason: String, now: MonotonicTime) -> [Action] {
+        var actions: [Action] = []
+        spilledWhileSending = []
+        readyBacklog = nil
+        isAttempting = false
+        live = StreamID(rawValue: generator.next())
+        liveSequence = 0
+        if phase == .up {
+            phase = .away
+            awaySince = now
+            wasReachable = nil
+            backlog = StreamID(rawValue: generator.next())
+            backlogSequence = 0
+            actions.append(.scheduleProbe(at: now.advanced(by: Limits.probeInterval)))
+        }
+        var delay = backoff.failed(now: now, using: &generator)
+        // What only a person can mend is not asked for every second: it would change nothing, and fill the server's log.
+        if failure == .permanent { delay = max(delay, Limits.retryDelayCeiling / 4) }
+        let retry = now.advanced(by: delay)
+        nextRetry = retry
+        actions.append(.outageBegan(failure, reason: reason, retryAfter: delay))
+        actions.append(.scheduleRetry(at: retry))
+        actions.append(.readinessChanged)
+        return actions
+    }
+
+    /// One of the batches can never be applied: find it by sending each alone, and set it aside.
+    private mutating func poisoned(_ failed: Sending, reason: String, now: MonotonicTime) -> [Action] {
+        backoff.worked(now: now)
+        var actions = recovered(now: now)
+        if failed.items.count > 1 {
+            // Several come from the spool only: read again, and send one at a time until the portion is through.
+            sendsSingly = true
+            readyBacklog = nil
+            actions += pump(now: now)
+        } else if let item = failed.items.first {
+            isSettingAside = true
+            actions.append(.setAside(item, reason: reason))
+        }
+        return actions
+    }
+
+    /// The bad batch is among the dead letters.
+    package mutating func settingAsideSucceeded(_ item: Item, now: MonotonicTime) -> [Action] {
+        isSettingAside = false
+        sendsSingly = false
+        counts.deadLettered += item.batch.recordCount
+        var actions: [Action] = []
+        if item.ticket == Self.noTicket || spilledWhileSending.remove(item.ticket) != nil {
+            counts.spooled -= item.batch.recordCount
+            spooledBatchCount -= 1
+        } else {
+            if spilling[item.ticket] != nil { decidedWhileSpilling.insert(item.ticket) }
+            leaveMemory(item)
+            actions.append(.acknowledge(ticket: item.ticket))
+        }
+        return actions + pump(now: now) + [.readinessChanged]
+    }
+
+    /// The dead letters could not be written (disk full): the batch is kept and tried again like any other.
+    package mutating func settingAsideFailed(_ item: Item, now: MonotonicTime) -> [Action] {
+        isSettingAside = false
+        if item.ticket != Self.noTicket && !isSpilled(item) { stranded.insert(item, at: 0) }
+        return pause(.transient, reason: "set a refused batch aside", now: now)
+    }
+
+    /// A send has had its time: what somebody waits for is spilled, under the name it was sent by if it was.
+    package mutating func patienceEnded(_ number: Int, now: MonotonicTime) -> [Action] {
+        guard var current = sending, current.number == number, !current.isStalled else { return [] }
+        current.isStalled = true
+        sending = current
+        var actions: [Action] = []
+        if !current.isFromSpool {
+            for item in current.items where item.isAwaited && !isSpilled(item) { actions.append(spill(item)) }
+        }
+        for fresh in waiting where fresh.isAwaited { actions.append(spill(fresh)) }
+        waiting.removeAll(where: \.isAwaited)
+        actions.append(.readinessChanged)
+        return actions
+    }
+
+    // MARK: The spool's answers
+
+    /// The spool holds the item: it is durable.
+    package mutating func spillSucceeded(_ item: Item, now: MonotonicTime) -> [Action] {
+        guard spilling.removeValue(forKey: item.ticket) != nil else { return [] }
+        if decidedWhileSpilling.remove(item.ticket) != nil {
+            return [.removeSpooled(item.stream, through: item.sequence)]
+        }
+        leaveMemory(item)
+        spooledBatchCount += 1
+        counts.spooled += item.batch.recordCount
+        if let sending, sending.items.contains(where: { $0.ticket == item.ticket }) {
+            spilledWhileSending.insert(item.ticket)
+        }
+        return [.acknowledge(ticket: item.ticket)] + pump(now: now)
+    }
+
+    /// The spool refused the item (full, or the disk failed): it stays in memory until the sink is back.
+    package mutating func spillFailed(_ item: Item, now: MonotonicTime) -> [Action] {
+        guard spilling.removeValue(forKey: item.ticket) != nil else { return [] }
+        if decidedWhileSpilling.remove(item.ticket) != nil { return [] }
+        if let sending, sending.items.contains(where: { $0.ticket == item.ticket }) { return [] }
+        if item.wasSent {
+            stranded.append(item)
+        } else {
+            // No sink has seen its name, so it gets another: neighbours spilled after it may be drained before it.
+            waiting.append(Fresh(ticket: item.ticket, batch: item.batch, isAwaited: item.isAwaited))
+        }
+        return pump(now: now)
+    }
+
+    /// The spool's oldest batches; `nil` when it holds none for this lane.
+    package mutating func spoolRead(_ head: Backlog?, now: MonotonicTime) -> [Action] {
+        isReadingSpool = false
+        if let head {
+            readyBacklog = head
+        } else {
+            // What the counters still say was unreadable: the spool itself set it aside.
+            counts.deadLettered += counts.spooled
+            counts.spooled = 0
+            spooledBatchCount = 0
+            sendsSingly = false
+        }
+        return pump(now: now)
+    }
+
+    /// The spool could not be read: again after a while.
+    package mutating func spoolReadFailed(now: MonotonicTime) -> [Action] {
+        isReadingSpool = false
+        isAttempting = false
+        let retry = now.advanced(by: Limits.probeIntervalCeiling)
+        nextRetry = retry
+        return [.scheduleRetry(at: retry)]
+    }
+
+    // MARK: Time
+
+    package mutating func retryDue(now: MonotonicTime) -> [Action] {
+        guard let due = nextRetry, now >= due, sending == nil else { return [] }
+        return attempt(now: now)
+    }
+
+    package mutating func probeDue() -> [Action] {
+        phase == .away ? [.probe] : []
+    }
+
+    /// A probe's result. Only the change from away to reachable brings an attempt forward: a sink that answers probes but
+    /// refuses batches (a wrong password) keeps the pace of the backoff.
+    package mutating func probed(isReachable: Bool, now: MonotonicTime) -> [Action] {
+        guard phase == .away else { return [] }
+        let isBack = isReachable && wasReachable != true
+        wasReachable = isReachable
+        let interval = min(Limits.probeIntervalCeiling, max(Limits.probeInterval, now.since(awaySince ?? now) / 20))
+        let next = Action.scheduleProbe(at: now.advanced(by: interval))
+        guard isBack, sending == nil, !isReadingSpool else { return [next] }
+        return attempt(now: now) + [next]
+    }
+
+    /// The daemon stops: what is not delivered by now goes to the spool, the send under way included.
+    package mutating func stopped() -> [Action] {
+        phase = .stopping
+        isAttempting = false
+        var actions: [Action] = []
+        if let current = sending, !current.isFromSpool {
+            for item in current.items where !isSpilled(item) { actions.append(spill(item)) }
+        }
+        for item in stranded { actions.append(spill(item)) }
+        stranded = []
+        for fresh in waiting { actions.append(spill(fresh)) }
+        waiting = []
+        return actions
+    }
+}

@@ -1,0 +1,234 @@
+internal import Glibc
+internal import LogModel
+package import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+
+/// Serves HTTP/1.1 on one event loop: listening sockets, connections, their bounds and time-outs.
+///
+/// Owns every connection. Bounds: connections, bytes of a body, bytes of all bodies, time for a request, idle time
+/// (``Limits``). `@unchecked Sendable`: everything is used on the one event loop.
+package final class HTTPServer: @unchecked Sendable {
+    package enum Address: Sendable, Equatable {
+        case tcp(host: String, port: Int)
+        case unix(path: String)
+    }
+
+    /// Why a listening socket could not be had.
+    package struct ListenError: Error, CustomStringConvertible {
+        package let description: String
+        /// Another process has the port or the socket.
+        package let isInUse: Bool
+    }
+
+    package private(set) var bodyByteCountMax: Int
+    package private(set) var connectionCount = 0
+    package private(set) var connectionRefusedCount = 0
+
+    private let loop: any EventLoop
+    /// Set before the first connection, by ``listen(on:handler:)``; held here, as the composition owns both.
+    private(set) var handler: any RequestHandler
+    private var listeners: [any Channel] = []
+    private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
+    private var bodyBytesInFlight = 0
+    private var isSweeping = false
+    private var isClosed = false
+    private var dateSecond: Int64 = -1
+    private var dateLine = ""
+
+    package init(loop: any EventLoop, bodyByteCountMax: Int, handler: any RequestHandler) {
+        self.loop = loop
+        self.bodyByteCountMax = bodyByteCountMax
+        self.handler = handler
+    }
+
+    /// Opens one listening socket and returns the port it has (0 for a unix socket). Blocks: not to be called on the loop.
+    package func listen(on address: Address) throws(ListenError) -> Int {
+        let bootstrap = ServerBootstrap(group: loop)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .childChannelInitializer { [self] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandlers([
+                        ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)),
+                        ConnectionHandler(server: self),
+                    ])
+                }
+            }
+        do {
+            let channel: any Channel
+            switch address {
+            case .tcp(let host, let port):
+                channel = try bootstrap.bind(host: host, port: port).wait()
+            case .unix(let path):
+                try Self.removeStaleSocket(path)
+                // Only the owner and the group may connect: the socket is the way in without a token.
+                let mask = umask(0o117)
+                defer { umask(mask) }
+                let unix = ServerBootstrap(group: loop)
+                    .serverChannelOption(.backlog, value: 1024)
+                    .childChannelInitializer { [self] channel in
+                        channel.eventLoop.makeCompletedFuture {
+                            try channel.pipeline.syncOperations.addHandlers([
+                                ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)),
+                                ConnectionHandler(server: self),
+                            ])
+                        }
+                    }
+                channel = try unix.bind(unixDomainSocketPath: path).wait()
+            }
+            try loop.submit { self.listeners.append(channel) }.wait()
+            return channel.localAddress?.port ?? 0
+        } catch let error as ListenError {
+            throw error
+        } catch {
+            let code = (error as? IOError)?.errnoCode ?? 0
+            let reason = code == 0 ? "\(error)" : String(cString: strerror(code))
+            throw ListenError(description: "listen on \(Self.text(address)): \(reason)", isInUse: code == EADDRINUSE)
+        }
+    }
+
+    /// A socket file left by a process that was killed; one that answers belongs to somebody.
+    private static func removeStaleSocket(_ path: String) throws {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFSOCK else {
+            throw ListenError(
+                description: "listen on unix:\(path): a file that is no socket is in the way",
+                isInUse: true
+            )
+        }
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        defer { Glibc.close(descriptor) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { target in
+            target.copyBytes(from: path.utf8.prefix(target.count - 1))
+        }
+        let code = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard code != 0 else {
+            throw ListenError(description: "listen on unix:\(path): another process listens there", isInUse: true)
+        }
+        unlink(path)
+    }
+
+    package static func text(_ address: Address) -> String {
+        switch address {
+        case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+
+    /// Takes no more connections; those with a request under way get their answer first. On the loop.
+    package func stopListening() {
+        isClosed = true
+        for listener in listeners { listener.close(promise: nil) }
+        listeners = []
+        for connection in connections.values where connection.isIdle || connection.isStreaming {
+            connection.closeIdle()
+        }
+    }
+
+    // MARK: Connections (on the loop)
+
+    func connectionOpened(_ connection: ConnectionHandler) -> Bool {
+        guard connectionCount < Limits.connectionCountMax, !isClosed else {
+            connectionRefusedCount += 1
+            return false
+        }
+        connectionCount += 1
+        connections[ObjectIdentifier(connection)] = connection
+        sweepLater()
+        return true
+    }
+
+    func connectionClosed(_ connection: ConnectionHandler) {
+        if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil { connectionCount -= 1 }
+    }
+
+    func reserveBody(_ count: Int) -> Bool {
+        guard bodyBytesInFlight + count <= Limits.bodyBytesInFlightMax else { return false }
+        bodyBytesInFlight += count
+        handler.bodyBytesChanged(to: bodyBytesInFlight)
+        return true
+    }
+
+    func releaseBody(_ count: Int) {
+        guard count > 0 else { return }
+        bodyBytesInFlight -= count
+        handler.bodyBytesChanged(to: bodyBytesInFlight)
+    }
+
+    /// One timer for all connections, and none when there are none: a timer a connection would cost more than the
+    /// connection with clients that open one for each message.
+    private func sweepLater() {
+        guard !isSweeping, !connections.isEmpty else { return }
+        isSweeping = true
+        loop.scheduleTask(in: .seconds(5)) { [self] in
+            isSweeping = false
+            sweep()
+            sweepLater()
+        }
+    }
+
+    private func sweep() {
+        let now = NIODeadline.now()
+        for connection in connections.values where !connection.isStreaming {
+            if let since = connection.requestSince, now - since > .nanoseconds(Limits.requestReadTimeout.nanoseconds) {
+                connection.refuse(.problem(.requestTimeout, "The request's body did not arrive in time."))
+            } else if connection.isIdle,
+                now - connection.idleSince > .nanoseconds(Limits.connectionIdleTimeout.nanoseconds)
+            {
+                connection.closeIdle()
+            }
+        }
+    }
+
+    // MARK: Answers
+
+    func encode(_ answer: HTTPAnswer, isKeptAlive: Bool, isHead: Bool) -> ByteBuffer {
+        var bytes = ByteBufferAllocator().buffer(capacity: 256 + answer.body.count)
+        bytes.writeStaticString(answer.status.line)
+        bytes.writeString(currentDateLine())
+        bytes.writeStaticString("Content-Type: ")
+        bytes.writeString(answer.contentType)
+        bytes.writeStaticString("\r\nContent-Length: ")
+        bytes.writeString(String(answer.body.count))
+        bytes.writeString(isKeptAlive ? Self.keepAliveLines : Self.closeLine)
+        for header in answer.headers {
+            bytes.writeString("\(header.name): \(header.value)\r\n")
+        }
+        bytes.writeStaticString("\r\n")
+        if !isHead { bytes.writeBytes(answer.body) }
+        return bytes
+    }
+
+    /// Node.js gives a connection up one second before the hint, and we five seconds after it: so no request is ever
+    /// written into a connection that this side is closing.
+    private static let keepAliveLines =
+        "\r\nX-Content-Type-Options: nosniff\r\nConnection: keep-alive\r\nKeep-Alive: timeout=\(Int(Limits.connectionIdleTimeout.seconds) - 5)\r\n"
+    private static let closeLine = "\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n"
+
+    /// `Date: Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7), made once a second.
+    private func currentDateLine() -> String {
+        let second = Int64(time(nil))
+        if second != dateSecond {
+            dateSecond = second
+            var now = time_t(second)
+            var parts = tm()
+            gmtime_r(&now, &parts)
+            let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+            let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+            func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+            dateLine =
+                "Date: \(days[Int(parts.tm_wday)]), \(two(parts.tm_mday)) \(months[Int(parts.tm_mon)]) "
+                + "\(parts.tm_year + 1900) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) GMT\r\n"
+        }
+        return dateLine
+    }
+}

@@ -1,0 +1,236 @@
+internal import Delivery
+internal import HTTPServing
+internal import JSONBytes
+internal import LogModel
+internal import Pipeline
+internal import Ports
+internal import Telemetry
+
+extension Routes {
+    /// `GET /stats`. The block `records` adds up at every moment: accepted = delivered + spooled + dead_lettered + dropped +
+    /// in_flight, where accepted counts what this process folded and what it found in the spool.
+    func statsPage() -> [UInt8] {
+        let counters = collector.counters
+        let store = storeLane.lane.counts
+        let process = ProcessFigures.current()
+        let spool = facts.spoolFigures()
+        var writer = JSONWriter(byteCountEstimate: 2048)
+        writer.beginObject()
+        writer.field("version", logboomVersion)
+        writer.field("node", facts.nodeID.text)
+        writer.field("uptime_s", Int(scheduler.now.since(facts.startedAt).seconds))
+        writer.key("records")
+        writer.beginObject()
+        writer.field("accepted", counters.accepted + counters.recovered)
+        writer.field("recovered", counters.recovered)
+        writer.field("delivered", store.delivered)
+        writer.field("spooled", store.spooled)
+        writer.field("dead_lettered", store.deadLettered)
+        writer.field("dropped", counters.dropped)
+        writer.field("in_flight", collector.openRecordCount + store.inMemory - counters.dropped)
+        writer.endObject()
+        writer.field("received", counters.received)
+        writer.field("failed", counters.failed)
+        writer.field("refused", counters.refused.values.reduce(0, +))
+        writer.field("matched", counters.matched)
+        writer.field("templates_loaded", collector.templateCount)
+        writer.field("overflowed", collector.overflowCount)
+        writer.field("optimal_batch_size", collector.batchSize)
+        writer.key("aggregation_ratio")
+        writer.number(
+            counters.sealedSeries == 0
+                ? 0
+                : (Double(counters.accepted - collector.openRecordCount) / Double(counters.sealedSeries)).rounded(
+                    toPlaces: 2
+                )
+        )
+        writer.field("durable_level", collector.durableLevel.map { "\($0.name)".lowercased() } ?? "off")
+        writer.field("aggregation_window_s", Int(collector.window.seconds))
+        writer.key("open_window")
+        writer.beginObject()
+        writer.field("records", collector.openRecordCount)
+        writer.field("series", collector.openSeriesCount)
+        writer.endObject()
+        writer.key("sealed")
+        writer.beginObject()
+        for reason in SealReason.allCases {
+            writer.key(text: reason.rawValue)
+            writer.integer(counters.sealed[reason] ?? 0)
+        }
+        writer.endObject()
+        writer.key("lanes")
+        writer.beginObject()
+        for runner in collector.lanes {
+            writer.key(text: runner.id.rawValue)
+            write(runner, to: &writer)
+        }
+        writer.endObject()
+        writer.key("spool")
+        writer.beginObject()
+        writer.field("batches", collector.lanes.reduce(0) { $0 + $1.lane.spooledBatchCount })
+        writer.field("records", store.spooled)
+        writer.field("bytes", spool.fileByteCount)
+        writer.field("limit_bytes", spool.byteCountMax)
+        writer.field("dead_letters", spool.deadLetterCount)
+        writer.endObject()
+        writer.key("memory")
+        writer.beginObject()
+        writer.field("rss_bytes", process.residentByteCount)
+        writer.field("anonymous_bytes", process.anonymousByteCount)
+        writer.field("budget_bytes", collector.memoryLimit)
+        writer.field("used_bytes", collector.usedByteCount)
+        writer.endObject()
+        writer.key("disk_written_bytes")
+        if let written = process.writtenByteCount { writer.integer(written) } else { writer.null() }
+        writer.endObject()
+        writer.endLine()
+        return writer.bytes
+    }
+
+    private func write(_ runner: LaneRunner, to writer: inout JSONWriter) {
+        let lane = runner.lane
+        writer.beginObject()
+        writer.field("sink", runner.sink.name)
+        writer.field("state", lane.phase.rawValue)
+        writer.field("delivered", lane.counts.delivered)
+        writer.field("spooled", lane.counts.spooled)
+        writer.field("dead_lettered", lane.counts.deadLettered)
+        writer.field("in_memory", lane.counts.inMemory)
+        writer.field("delivered_batches", runner.deliveredBatchCount)
+        writer.field("spooled_batches", lane.spooledBatchCount)
+        writer.field("failures", lane.failureCount)
+        writer.key("mean_send_ms")
+        writer.number(
+            runner.sendCount == 0 ? 0 : (runner.sendSeconds * 1000 / Double(runner.sendCount)).rounded(toPlaces: 3)
+        )
+        writer.field("last_error", runner.lastError?.description ?? "")
+        writer.key("next_retry_s")
+        if let retry = lane.nextRetry {
+            writer.number(max(0, retry.since(scheduler.now).seconds.rounded(toPlaces: 1)))
+        } else {
+            writer.null()
+        }
+        writer.endObject()
+    }
+
+    /// `GET /metrics`: docs/metrics.md describes each.
+    func metricsPage() -> HTTPAnswer {
+        let counters = collector.counters
+        let process = ProcessFigures.current()
+        let spool = facts.spoolFigures()
+        var page = MetricsPage()
+        page.add(.gauge, "logboom_build_info", "Version of the daemon; always 1.", [([("version", logboomVersion)], 1)])
+        page.add(.counter, "logboom_records_received_total", "Records that sources handed over.", counters.received)
+        page.add(.counter, "logboom_records_accepted_total", "Records folded into a batch.", counters.accepted)
+        page.add(
+            .counter,
+            "logboom_records_recovered_total",
+            "Records found in the spool at the start.",
+            counters.recovered
+        )
+        page.add(.counter, "logboom_records_failed_total", "Records that were not usable.", counters.failed)
+        page.add(
+            .counter,
+            "logboom_records_refused_total",
+            "Records turned away with an answer, by reason.",
+            Refusal.allCases.map { ([("reason", $0.rawValue)], counters.refused[$0] ?? 0) }
+        )
+        page.add(
+            .counter,
+            "logboom_records_matched_total",
+            "Accepted records whose template was known.",
+            counters.matched
+        )
+        page.add(
+            .counter,
+            "logboom_records_overflowed_total",
+            "Records counted under <other> at a bound.",
+            collector.overflowCount
+        )
+        page.add(
+            .counter,
+            "logboom_records_dropped_total",
+            "Accepted records lost, with a line in the log.",
+            counters.dropped
+        )
+        let lanes = collector.lanes
+        func byLane(_ value: (LaneRunner) -> Int) -> [(labels: [(String, String)], value: Int)] {
+            lanes.map { ([("lane", $0.id.rawValue)], value($0)) }
+        }
+        page.add(
+            .counter,
+            "logboom_records_delivered_total",
+            "Records that the sink holds.",
+            byLane { $0.lane.counts.delivered }
+        )
+        page.add(
+            .counter,
+            "logboom_records_dead_lettered_total",
+            "Records set aside.",
+            byLane { $0.lane.counts.deadLettered }
+        )
+        page.add(.gauge, "logboom_records_spooled", "Records in the spool.", byLane { $0.lane.counts.spooled })
+        page.add(
+            .gauge,
+            "logboom_records_in_flight",
+            "Records that only memory holds.",
+            byLane { $0.lane.counts.inMemory + collector.openRecordCount }
+        )
+        page.add(
+            .counter,
+            "logboom_batches_sealed_total",
+            "Batches sealed, by reason.",
+            SealReason.allCases.map { ([("reason", $0.rawValue)], counters.sealed[$0] ?? 0) }
+        )
+        page.add(
+            .counter,
+            "logboom_batches_delivered_total",
+            "Batches that the sink holds.",
+            byLane { $0.deliveredBatchCount }
+        )
+        page.add(
+            .counter,
+            "logboom_batches_spilled_total",
+            "Batches written to the spool.",
+            byLane { $0.spilledBatchCount }
+        )
+        page.add(
+            .counter,
+            "logboom_spill_failures_total",
+            "Batches the spool refused.",
+            byLane { $0.spillFailureCount }
+        )
+        page.add(.counter, "logboom_sink_failures_total", "Sends that failed.", byLane { $0.lane.failureCount })
+        page.add(.gauge, "logboom_sink_up", "1 while the sink takes batches.", byLane { $0.lane.phase == .up ? 1 : 0 })
+        page.add(.gauge, "logboom_spool_batches", "Batches in the spool.", byLane { $0.lane.spooledBatchCount })
+        page.add(.gauge, "logboom_spool_bytes", "Size of the spool's file.", spool.fileByteCount)
+        page.add(.gauge, "logboom_spool_limit_bytes", "Size the spool may have.", spool.byteCountMax)
+        page.add(.gauge, "logboom_dead_letters", "Batches set aside in the spool's file.", spool.deadLetterCount)
+        page.add(.gauge, "logboom_templates", "Templates known.", collector.templateCount)
+        page.add(
+            .counter,
+            "logboom_template_evictions_total",
+            "Templates forgotten for new ones.",
+            collector.templateEvictionCount
+        )
+        page.add(.gauge, "logboom_memory_used_bytes", "Memory that records take.", collector.usedByteCount)
+        page.add(.gauge, "logboom_memory_limit_bytes", "Memory that records may take.", collector.memoryLimit)
+        page.add(
+            .counter,
+            "logboom_http_requests_total",
+            "Requests answered, by status.",
+            figures.answered.sorted { $0.key < $1.key }.map { ([("code", String($0.key))], $0.value) }
+        )
+        page.add(.gauge, "logboom_process_resident_bytes", "Resident memory.", process.residentByteCount)
+        page.add(.gauge, "logboom_process_anonymous_bytes", "Anonymous resident memory.", process.anonymousByteCount)
+        page.add(.counter, "logboom_process_cpu_seconds_total", "Processor time used.", process.cpuSeconds)
+        page.add(.gauge, "logboom_process_open_files", "Open file descriptors.", process.openFileCount)
+        page.add(
+            .counter,
+            "logboom_disk_written_bytes_total",
+            "Bytes this process sent to the block layer.",
+            process.writtenByteCount ?? 0
+        )
+        return HTTPAnswer(.ok, contentType: MetricsPage.contentType, body: Array(page.text.utf8))
+    }
+}

@@ -1,0 +1,212 @@
+internal import Delivery
+internal import HTTPServing
+internal import JSONBytes
+internal import LogModel
+internal import Pipeline
+internal import Ports
+internal import Telemetry
+
+extension Routes {
+    /// How the service is, in one word. PostgreSQL away is `degraded` and still 200: the spool is made for that.
+    private enum Health: String {
+        case healthy, degraded, unhealthy
+    }
+
+    private struct Check {
+        var name: String
+        var status: Health
+        var detail: String
+    }
+
+    private func checks(_ store: StoreStatus?) -> [Check] {
+        var checks: [Check] = []
+        for runner in collector.lanes {
+            let isAway = runner.lane.phase == .away || runner.id == .store && store?.isConnected != true
+            let detail =
+                isAway
+                ? "\(runner.sink.name) is away; batches go to the spool. \(runner.lastError?.description ?? "")"
+                : "\(runner.sink.name) takes batches"
+            checks.append(Check(name: runner.id.rawValue, status: isAway ? .degraded : .healthy, detail: detail))
+        }
+        let used = collector.usedByteCount
+        let memory: Health = used >= collector.memoryLimit ? .unhealthy : .healthy
+        checks.append(
+            Check(
+                name: "memory",
+                status: memory,
+                detail: "\(used) of \(collector.memoryLimit) bytes for records in use"
+            )
+        )
+        for complaint in facts.complaints { checks.append(Check(name: "state", status: .degraded, detail: complaint)) }
+        if facts.spoolFigures().deadLetterCount > 0 {
+            checks.append(
+                Check(
+                    name: "dead_letters",
+                    status: .degraded,
+                    detail: "\(facts.spoolFigures().deadLetterCount) batches were set aside because no sink takes them"
+                )
+            )
+        }
+        return checks
+    }
+
+    /// The store's state, asked for on its own connection, at most once a second, and waited for at most 1.5 s.
+    private func withStoreStatus(_ use: @escaping (StoreStatus?) -> Void) {
+        if let known = storeStatus, scheduler.now.since(known.at) < .seconds(1) { return use(known.status) }
+        // One answer, whichever comes first: the store's or the end of patience.
+        let pending = LoopConfined(OneAnswer(use))
+        reader.status { result in
+            self.scheduleBack {
+                let status = try? result.get()
+                self.storeStatus = (status, self.scheduler.now)
+                pending.value.give(status)
+            }
+        }
+        scheduler.schedule(at: scheduler.now.advanced(by: .milliseconds(1500))) { pending.value.give(nil) }
+    }
+
+    /// `GET /health`: the whole report.
+    func health(_ responder: Responder) {
+        withStoreStatus { status in self.answer(responder, self.healthAnswer(status)) }
+    }
+
+    private func healthAnswer(_ store: StoreStatus?) -> HTTPAnswer {
+        let checks = checks(store)
+        let worst: Health =
+            checks.contains { $0.status == .unhealthy }
+            ? .unhealthy : checks.contains { $0.status == .degraded } ? .degraded : .healthy
+        let counters = collector.counters
+        let spool = facts.spoolFigures()
+        var writer = JSONWriter(byteCountEstimate: 1024)
+        writer.beginObject()
+        writer.field("status", worst.rawValue)
+        writer.field("version", logboomVersion)
+        writer.field("uptime_s", Int(scheduler.now.since(facts.startedAt).seconds))
+        writer.field("templates_loaded", collector.templateCount)
+        writer.key("clickhouse_connected")
+        writer.bool(false)
+        writer.key("database")
+        writeDatabase(store, to: &writer)
+        writer.key("spool")
+        writer.beginObject()
+        let lanes = collector.lanes.map(\.lane)
+        writer.field("batches", lanes.reduce(0) { $0 + $1.spooledBatchCount })
+        writer.field("records", storeLane.lane.counts.spooled)
+        writer.field("bytes", spool.fileByteCount)
+        writer.field("limit_bytes", spool.byteCountMax)
+        writer.endObject()
+        writer.key("memory")
+        writer.beginObject()
+        writer.field("used_bytes", collector.usedByteCount)
+        writer.field("budget_bytes", collector.memoryLimit)
+        writer.endObject()
+        writer.key("queue")
+        writer.beginObject()
+        writer.field("open_records", collector.openRecordCount)
+        writer.field("in_flight_records", storeLane.lane.counts.inMemory)
+        writer.endObject()
+        writer.key("error_rate")
+        writer.number(counters.received == 0 ? 0 : Double(counters.failed) / Double(counters.received))
+        writer.key("checks")
+        writer.beginArray()
+        for check in checks {
+            writer.beginObject()
+            writer.field("name", check.name)
+            writer.field("status", check.status.rawValue)
+            writer.field("detail", check.detail)
+            writer.endObject()
+        }
+        writer.endArray()
+        writer.endObject()
+        writer.endLine()
+        return HTTPAnswer(worst == .unhealthy ? .serviceUnavailable : .ok, body: writer.bytes)
+    }
+
+    var storeLane: LaneRunner {
+        // The composition always makes one: batches need somewhere to go.
+        guard let runner = collector.lanes.first(where: { $0.id == .store }) else {
+            preconditionFailure("the store lane is always there")
+        }
+        return runner
+    }
+
+    /// `GET /health/db`: 503 when the database is not reachable, as monitoring by status code expects.
+    func databaseHealth(_ responder: Responder) {
+        withStoreStatus { status in
+            var writer = JSONWriter()
+            self.writeDatabase(status, to: &writer)
+            writer.endLine()
+            let isConnected = status?.isConnected == true
+            self.answer(responder, HTTPAnswer(isConnected ? .ok : .serviceUnavailable, body: writer.bytes))
+        }
+    }
+
+    private func writeDatabase(_ store: StoreStatus?, to writer: inout JSONWriter) {
+        let lane = storeLane.lane
+        let isConnected = store?.isConnected == true
+        writer.beginObject()
+        writer.field("kind", facts.storeName)
+        writer.field("state", isConnected ? (lane.phase == .away ? "recovering" : "connected") : "away")
+        writer.key("connected")
+        writer.bool(isConnected)
+        writer.field("server_version", store?.serverVersion ?? "")
+        writer.key("latency_ms")
+        if let latency = store?.latency {
+            writer.number((latency.seconds * 1000).rounded(toPlaces: 3))
+        } else {
+            writer.null()
+        }
+        writer.field("last_error", storeLane.lastError?.description ?? "")
+        writer.field("attempts", lane.attempts)
+        writer.key("next_retry_s")
+        if let retry = lane.nextRetry {
+            writer.number(max(0, retry.since(scheduler.now).seconds.rounded(toPlaces: 1)))
+        } else {
+            writer.null()
+        }
+        writer.field("spooled_records", lane.counts.spooled)
+        writer.endObject()
+    }
+
+    /// `GET /readyz`: whether records may come in.
+    func ready(_ responder: Responder) {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("ready")
+        writer.bool(collector.refusal == nil)
+        writer.key("reasons")
+        writer.beginArray()
+        if let refusal = collector.refusal { writer.string(refusal.rawValue) }
+        writer.endArray()
+        writer.endObject()
+        writer.endLine()
+        answer(responder, HTTPAnswer(collector.refusal == nil ? .ok : .serviceUnavailable, body: writer.bytes))
+    }
+
+    /// Runs on the loop: for the answers of readers, which come on their own threads.
+    func scheduleBack(_ block: @escaping @Sendable () -> Void) {
+        scheduler.execute(block)
+    }
+}
+
+/// Gives the first of several answers and drops the rest.
+private final class OneAnswer<Value> {
+    private var use: ((Value) -> Void)?
+    init(_ use: @escaping (Value) -> Void) { self.use = use }
+    func give(_ value: Value) {
+        use?(value)
+        use = nil
+    }
+}
+
+extension JSONWriter {
+    mutating func field(_ name: StaticString, _ value: Int) {
+        key(name)
+        integer(value)
+    }
+
+    mutating func field(_ name: StaticString, _ value: String) {
+        key(name)
+        string(value)
+    }
+}

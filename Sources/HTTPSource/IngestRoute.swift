@@ -1,0 +1,154 @@
+internal import Delivery
+internal import HTTPServing
+internal import JSONBytes
+internal import LogModel
+internal import Pipeline
+internal import Ports
+
+extension Routes {
+    /// `POST /ingest`, `/ingest/batch`, `/logs/ingest`: decodes the body, folds every usable record, and answers with what
+    /// became of each: 202 when folded, 200 when durable, 422 when nothing was usable, 400 when it is no JSON.
+    func ingest(_ request: HTTPRequest, requiresTenant: Bool, _ responder: Responder) {
+        figures.ingestRequestCount += 1
+        if let refusal = collector.refusal {
+            return refuse(refusal, responder)
+        }
+        if let encoding = request.header("content-encoding"), encoding.lowercased() != "identity" {
+            return answer(
+                responder,
+                .problem(
+                    .unsupportedMediaType,
+                    "Send the body without Content-Encoding.",
+                    headers: [("Accept-Encoding", "identity")]
+                )
+            )
+        }
+        let matchedBefore = collector.counters.matched
+        collector.beginRequest()
+        let contentType = request.header("content-type") ?? ""
+        let result = request.withBody { body in
+            var contentType = contentType
+            return contentType.withUTF8 { type in
+                decoder.decode(body, contentType: type, rules: IngestRules(requiresTenant: requiresTenant)) { record in
+                    self.collector.fold(record)
+                    return nil
+                }
+            }
+        }
+        switch result {
+        case .failure(let malformed):
+            collector.endRequest(received: 1, failed: 1) { _ in }
+            answer(responder, malformedAnswer(malformed))
+        case .success(let summary):
+            let matched = collector.counters.matched - matchedBefore
+            collector.endRequest(received: summary.received, failed: summary.failed) { receipt in
+                self.answer(responder, Self.answer(summary, matched: matched, receipt))
+            }
+        }
+    }
+
+    private func refuse(_ refusal: Refusal, _ responder: Responder) {
+        // How many records the body held is not known: it is not read when there is no room for it.
+        collector.refused(refusal, recordCount: 1)
+        switch refusal {
+        case .memory:
+            answer(
+                responder,
+                .problem(
+                    .tooManyRequests,
+                    "The memory for records is used up; try again.",
+                    headers: [("Retry-After", "1")]
+                )
+            )
+        case .stopping:
+            answer(
+                responder,
+                .problem(.serviceUnavailable, "The service is stopping; try again.", headers: [("Retry-After", "2")])
+            )
+        }
+    }
+
+    private func malformedAnswer(_ malformed: MalformedBody) -> HTTPAnswer {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("type")
+        writer.string(static: "about:blank")
+        writer.key("title")
+        writer.string(static: "Bad Request")
+        writer.key("status")
+        writer.integer(400)
+        writer.key("detail")
+        writer.string("The body is no JSON that can be read: \(malformed.reason), at byte \(malformed.offset).")
+        writer.key("offset")
+        writer.integer(malformed.offset)
+        writer.key("accepted")
+        writer.integer(0)
+        writer.endObject()
+        writer.endLine()
+        return HTTPAnswer(.badRequest, contentType: "application/problem+json", body: writer.bytes)
+    }
+
+    private static func answer(_ summary: IngestSummary, matched: Int, _ receipt: Receipt) -> HTTPAnswer {
+        let status: HTTPStatus
+        var isDurable = false
+        var headers: [(name: String, value: String)] = []
+        switch receipt {
+        case .folded: status = summary.accepted > 0 || summary.received == 0 ? .accepted : .unprocessableContent
+        case .durable:
+            status = .ok
+            isDurable = true
+        case .timedOut:
+            status = .serviceUnavailable
+            headers = [("Retry-After", "30")]
+        }
+        var writer = JSONWriter(byteCountEstimate: 96)
+        writer.beginObject()
+        writer.key("accepted")
+        writer.integer(summary.accepted)
+        writer.key("matched")
+        writer.integer(matched)
+        writer.key("failed")
+        writer.integer(summary.failed)
+        writer.key("errors")
+        writer.beginArray()
+        for error in summary.errors {
+            writer.beginObject()
+            writer.key("index")
+            writer.integer(error.index)
+            writer.key("reason")
+            writer.string("\(error.reason)")
+            writer.endObject()
+        }
+        writer.endArray()
+        writer.key("durable")
+        writer.bool(isDurable)
+        if status == .serviceUnavailable {
+            writer.key("detail")
+            writer.string(static: "Counted in memory, but neither the database nor the spool took it yet.")
+        }
+        writer.endObject()
+        writer.endLine()
+        return HTTPAnswer(status, headers: headers, body: writer.bytes)
+    }
+
+    /// `POST /flush`: answers when everything folded before is durable.
+    func flush(_ responder: Responder) {
+        collector.flush { receipt, recordCount in
+            var writer = JSONWriter(byteCountEstimate: 96)
+            let isDurable = if case .durable = receipt { true } else { false }
+            let isAway = self.collector.lanes.contains { $0.lane.phase == .away && $0.id == .store }
+            writer.beginObject()
+            writer.key("flushed")
+            writer.integer(recordCount)
+            writer.key("durable")
+            writer.bool(isDurable)
+            writer.key("where")
+            writer.string(isAway ? "spool" : self.facts.storeName)
+            writer.key("delivered")
+            writer.integer(self.collector.lanes.first { $0.id == .store }?.lane.counts.delivered ?? 0)
+            writer.endObject()
+            writer.endLine()
+            self.answer(responder, HTTPAnswer(isDurable ? .ok : .serviceUnavailable, body: writer.bytes))
+        }
+    }
+}

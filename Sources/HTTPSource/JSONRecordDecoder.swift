@@ -1,0 +1,429 @@
+internal import JSONBytes
+internal import LogModel
+
+/// Bounds of one record as it enters. Their sum bounds the decoder's scratch memory; a batch may bound more tightly.
+package enum RecordLimits {
+    /// Messages are cut to this. Longer ones are dumps, and the pattern of a dump is in its beginning.
+    package static let messageByteCountMax = 64 << 10
+    /// Attributes of one record; more are left out.
+    package static let attributeCountMax = 32
+    package static let attributeKeyByteCountMax = 128
+    package static let attributeValueByteCountMax = 1 << 10
+    /// Source, host, tenant and dashboard, each.
+    package static let nameByteCountMax = 256
+    /// Nested objects are flattened so deep; what is deeper stays JSON text.
+    package static let attributeDepthMax = 4
+}
+
+/// Reads one JSON object as one record. Owns the scratch memory that unescaped text lives in until the next record:
+/// about 105 KiB of addresses, of which only touched pages cost memory. No allocation a record.
+///
+/// Use: ``begin()``, ``readObject(_:isTop:)``, ``finish(_:)``, then ``record`` until the next ``begin()``.
+struct JSONRecordDecoder: ~Copyable {
+    private struct Slot {
+        var key: JSONItem
+        var value: JSONItem
+        var rank: UInt8
+    }
+
+    private let aliases = FieldAliases()
+    private let slots: UnsafeMutablePointer<Slot>
+    private let attributes: UnsafeMutablePointer<AttributeView>
+    private let scratch: UnsafeMutablePointer<UInt8>
+    private let path: UnsafeMutablePointer<UInt8>
+    private let keyBuffer: UnsafeMutableBufferPointer<UInt8>
+    private var filled: UInt16 = 0
+    private var attributeCount = 0
+    private var scratchUsed = 0
+    private var pathLength = 0
+    private var isNodeRed = false
+
+    /// The record read last; its views end with the body, or with the next ``begin()``.
+    private(set) var record = LogRecord(message: ByteView(start: nil, count: 0))
+    /// The array of `{"logs": […]}` when the object read last has one.
+    private(set) var logs: ByteView?
+    /// Whether the message was cut to its limit.
+    private(set) var wasCut = false
+    /// Whether attributes were left out.
+    private(set) var attributesWereDropped = false
+
+    // One of each bounded text, and 1 KiB for words and numbers.
+    private static let scratchByteCount =
+        RecordLimits.messageByteCountMax + 4 * RecordLimits.nameByteCountMax + 1024
+        + RecordLimits.attributeCountMax
+        * (RecordLimits.attributeKeyByteCountMax + RecordLimits.attributeValueByteCountMax)
+
+    init() {
+        slots = .allocate(capacity: RecordField.slotCount)
+        attributes = .allocate(capacity: RecordLimits.attributeCountMax)
+        scratch = .allocate(capacity: Self.scratchByteCount)
+        path = .allocate(capacity: RecordLimits.attributeKeyByteCountMax)
+        keyBuffer = .allocate(capacity: RecordLimits.attributeKeyByteCountMax)
+    }
+
+    deinit {
+        // All of them hold plain values, so there is nothing to deinitialise.
+        slots.deallocate()
+        attributes.deallocate()
+        scratch.deallocate()
+        path.deallocate()
+        keyBuffer.deallocate()
+    }
+
+    /// Forgets the last record.
+    mutating func begin() {
+        filled = 0
+        attributeCount = 0
+        scratchUsed = 0
+        pathLength = 0
+        isNodeRed = false
+        logs = nil
+        wasCut = false
+        attributesWereDropped = false
+    }
+
+    /// Reads an object to its end, sorting its members into fields and attributes.
+    ///
+    /// - Parameter isTop: whether an array `logs` is a batch here.
+    /// - Throws: where the object is not JSON; what was read until then must not be used.
+    mutating func readObject(_ cursor: inout JSONCursor, isTop: Bool) throws(JSONSyntaxError) {
+        try cursor.enterObject()
+        while let key = try cursor.nextKey() {
+            member(key: key, value: try cursor.value(), isTop: isTop, isPayload: false)
+        }
+    }
+
+    /// Makes ``record`` from what was read.
+    ///
+    /// - Returns: why it is no record, or `nil` when it is one.
+    mutating func finish(_ rules: IngestRules) -> StaticString? {
+        record = LogRecord(message: ByteView(start: nil, count: 0))
+        guard takeMessage() else { return "message is missing" }
+        if let slot = slot(.severity) {
+            if let severity = Severity(word: word(slot.value)) {
+                record.severity = severity
+            } else {
+                addAttribute(key: Self.levelKey, value: slot.value)
+            }
+        }
+        if let slot = slot(.timestamp) {
+            if let timestamp = timestamp(slot.value) {
+                record.timestamp = timestamp
+            } else {
+                addAttribute(key: slot.key, value: slot.value)
+            }
+        }
+        if let slot = slot(.latency) {
+            if let latency = number(slot.value) {
+                record.latencyMilliseconds = latency
+            } else {
+                addAttribute(key: slot.key, value: slot.value)
+            }
+        }
+        if let slot = slot(.source) { record.source = name(slot) }
+        if let slot = slot(.host) { record.host = name(slot) }
+        if let slot = slot(.tenant) { record.tenant = name(slot) }
+        if let slot = slot(.dashboard) { record.dashboard = name(slot) }
+        record.attributes = UnsafeBufferPointer(start: attributes, count: attributeCount)
+        if rules.requiresTenant, Self.isBlank(record.tenant) { return "org is missing" }
+        return nil
+    }
+
+    /// Makes ``record`` from a bare text: an element of an array, or a line.
+    mutating func finish(text: JSONItem, _ rules: IngestRules) -> StaticString? {
+        record = LogRecord(message: ByteView(start: nil, count: 0))
+        guard setMessage(text) else { return "message is missing" }
+        return rules.requiresTenant ? "org is missing" : nil
+    }
+
+    // MARK: Sorting
+
+    private mutating func member(key: JSONItem, value: JSONItem, isTop: Bool, isPayload: Bool) {
+        guard let (field, rank) = alias(of: key) else {
+            addAttribute(key: key, value: value)
+            return
+        }
+        switch field {
+        case .message, .severity, .source, .host, .tenant, .dashboard, .timestamp, .latency:
+            keep(field, rank, key: key, value: value)
+        case .error, .payload:
+            if isPayload {
+                addAttribute(key: key, value: value)
+            } else {
+                keep(field, rank, key: key, value: value)
+            }
+        case .attributes:
+            switch value.kind {
+            case .object: addMembers(of: value, depth: 1)
+            case .null: break
+            case .array, .string, .number, .bool: addAttribute(key: key, value: value)
+            }
+        case .logs:
+            if isTop, value.kind == .array {
+                logs = value.bytes
+            } else {
+                addAttribute(key: key, value: value)
+            }
+        case .nodeRedMessageID:
+            isNodeRed = true
+            addAttribute(key: key, value: value)
+        }
+    }
+
+    /// Keeps a field's value until the object ends: the same name again replaces it, another name of better rank turns it
+    /// into an attribute. `null` and blank text say nothing.
+    private mutating func keep(_ field: RecordField, _ rank: UInt8, key: JSONItem, value: JSONItem) {
+        if value.kind == .null || (value.kind == .string && !value.hasEscapes && Self.isBlank(value.bytes)) { return }
+        let index = Int(field.rawValue)
+        let bit: UInt16 = 1 << UInt16(index)
+        let new = Slot(key: key, value: value, rank: rank)
+        guard filled & bit != 0 else {
+            filled |= bit
+            (slots + index).initialize(to: new)
+            return
+        }
+        let old = slots[index]
+        if rank < old.rank {
+            addAttribute(key: old.key, value: old.value)
+            slots[index] = new
+        } else if rank == old.rank {
+            slots[index] = new
+        } else {
+            addAttribute(key: key, value: value)
+        }
+    }
+
+    private func slot(_ field: RecordField) -> Slot? {
+        filled & (1 << UInt16(field.rawValue)) == 0 ? nil : slots[Int(field.rawValue)]
+    }
+
+    @inline(__always)
+    private func alias(of key: JSONItem) -> (field: RecordField, rank: UInt8)? {
+        guard key.hasEscapes else { return aliases.field(of: key.bytes) }
+        let (count, isComplete) = JSONText.unescape(key.bytes, into: keyBuffer)
+        return isComplete ? aliases.field(of: ByteView(start: keyBuffer.baseAddress, count: count)) : nil
+    }
+
+    // MARK: Message
+
+    private mutating func takeMessage() -> Bool {
+        let error = slot(.error)
+        let payload = slot(.payload)
+        var errorIsMessage = false
+        var payloadIsMessage = false
+        var found = false
+        if let slot = slot(.message) { found = setMessage(slot.value) }
+        if !found, let error {
+            errorIsMessage = takeError(error.value)
+            found = errorIsMessage
+        }
+        if !found, let payload {
+            payloadIsMessage = takePayload(payload.value)
+            found = payloadIsMessage
+        }
+        guard found else { return false }
+        if let error, !errorIsMessage { addAttribute(key: error.key, value: error.value) }
+        if let payload, !payloadIsMessage { addAttribute(key: payload.key, value: payload.value) }
+        return true
+    }
+
+    /// A Catch node's `error`: an object with a message, or a text.
+    private mutating func takeError(_ error: JSONItem) -> Bool {
+        switch error.kind {
+        case .object:
+            var message: JSONItem?
+            var source: JSONItem?
+            Self.forEachMember(of: error) { key, value in
+                if key.bytes.elementsEqual(Self.messageKey.bytes) {
+                    message = value
+                } else if key.bytes.elementsEqual(Self.sourceKey.bytes) {
+                    source = value
+                }
+            }
+            guard let message, message.kind != .null, setMessage(message) else { return false }
+            isNodeRed = isNodeRed || source?.kind == .object
+            if let source, source.kind == .object {
+                Self.forEachMember(of: source) { key, value in
+                    guard key.bytes.elementsEqual(Self.typeKey.bytes), value.kind == .string else { return }
+                    record.source = text(value, byteCountMax: RecordLimits.nameByteCountMax).view
+                }
+            }
+            pushPath(Self.errorKey)
+            addMembers(of: error, depth: 2, except: Self.messageKey.bytes)
+            pathLength = 0
+        case .string:
+            guard setMessage(error) else { return false }
+        case .array, .number, .bool, .null:
+            return false
+        }
+        if isNodeRed, record.source.isEmpty { record.source = Self.nodeRed }
+        record.severity = .error
+        return true
+    }
+
+    /// A Node-RED `payload`: a text, an object that is a record itself, or anything else as its JSON text.
+    private mutating func takePayload(_ payload: JSONItem) -> Bool {
+        guard payload.kind == .object else { return payload.kind != .null && setMessage(payload) }
+        var holdsMessage = false
+        Self.forEachMember(of: payload) { key, value in
+            if let alias = alias(of: key), alias.field == .message, value.kind != .null { holdsMessage = true }
+        }
+        guard holdsMessage else { return setMessage(payload) }
+        Self.forEachMember(of: payload) { key, value in
+            member(key: key, value: value, isTop: false, isPayload: true)
+        }
+        if let slot = slot(.message), setMessage(slot.value) { return true }
+        return false
+    }
+
+    /// Whether `item` held any text; sets the message and notes a cut.
+    private mutating func setMessage(_ item: JSONItem) -> Bool {
+        let message = text(item, byteCountMax: RecordLimits.messageByteCountMax)
+        guard !Self.isBlank(message.view) else { return false }
+        record.message = message.view
+        wasCut = wasCut || message.wasCut
+        return true
+    }
+
+    // MARK: Values
+
+    /// The content of a string, or the text of anything else, cut to `byteCountMax`.
+    private mutating func text(_ item: JSONItem, byteCountMax: Int) -> (view: ByteView, wasCut: Bool) {
+        guard item.hasEscapes else {
+            let view = JSONText.cut(item.bytes, byteCountMax: byteCountMax)
+            return (view, view.count < item.bytes.count)
+        }
+        let room = min(byteCountMax, Self.scratchByteCount - scratchUsed)
+        let target = UnsafeMutableBufferPointer(start: scratch + scratchUsed, count: room)
+        let (count, isComplete) = JSONText.unescape(item.bytes, into: target)
+        scratchUsed += count
+        return (ByteView(start: target.baseAddress, count: count), !isComplete)
+    }
+
+    /// A short word or number; empty for a container.
+    private mutating func word(_ item: JSONItem) -> ByteView {
+        switch item.kind {
+        case .string, .number, .bool: text(item, byteCountMax: 64).view
+        case .object, .array, .null: ByteView(start: nil, count: 0)
+        }
+    }
+
+    private mutating func number(_ item: JSONItem) -> Double? {
+        switch item.kind {
+        case .string, .number: JSONText.double(word(item))
+        case .object, .array, .bool, .null: nil
+        }
+    }
+
+    private mutating func timestamp(_ item: JSONItem) -> Timestamp? {
+        switch item.kind {
+        case .string:
+            let text = word(item)
+            return Timestamp(rfc3339: text) ?? JSONText.double(text).flatMap { Timestamp(epoch: $0) }
+        case .number:
+            return JSONText.double(item.bytes).flatMap { Timestamp(epoch: $0) }
+        case .object, .array, .bool, .null:
+            return nil
+        }
+    }
+
+    /// A name field; a container is no name, so it becomes attributes.
+    private mutating func name(_ slot: Slot) -> ByteView {
+        switch slot.value.kind {
+        case .string, .number, .bool:
+            return text(slot.value, byteCountMax: RecordLimits.nameByteCountMax).view
+        case .object, .array, .null:
+            addAttribute(key: slot.key, value: slot.value)
+            return ByteView(start: nil, count: 0)
+        }
+    }
+
+    // MARK: Attributes
+
+    /// Adds one attribute under the current path, or the members of an object below it.
+    private mutating func addAttribute(key: JSONItem, value: JSONItem, depth: Int = 1) {
+        guard attributeCount < RecordLimits.attributeCountMax else {
+            attributesWereDropped = true
+            return
+        }
+        if value.kind == .object, depth < RecordLimits.attributeDepthMax, value.bytes.count > 2 {
+            let length = pathLength
+            pushPath(key)
+            addMembers(of: value, depth: depth + 1)
+            pathLength = length
+            return
+        }
+        let name: ByteView
+        if pathLength == 0 {
+            name = text(key, byteCountMax: RecordLimits.attributeKeyByteCountMax).view
+        } else {
+            let length = pathLength
+            pushPath(key)
+            (scratch + scratchUsed).update(from: path, count: pathLength)
+            name = ByteView(start: scratch + scratchUsed, count: pathLength)
+            scratchUsed += pathLength
+            pathLength = length
+        }
+        let content = text(value, byteCountMax: RecordLimits.attributeValueByteCountMax).view
+        (attributes + attributeCount).initialize(to: AttributeView(key: name, value: content))
+        attributeCount += 1
+    }
+
+    private mutating func addMembers(of object: JSONItem, depth: Int, except left: ByteView? = nil) {
+        Self.forEachMember(of: object) { key, value in
+            if let left, key.bytes.elementsEqual(left) { return }
+            addAttribute(key: key, value: value, depth: depth)
+        }
+    }
+
+    /// Appends a dot and `key` to the path, cut at the limit of an attribute's key.
+    private mutating func pushPath(_ key: JSONItem) {
+        let limit = RecordLimits.attributeKeyByteCountMax
+        if pathLength > 0, pathLength < limit {
+            path[pathLength] = 0x2E
+            pathLength += 1
+        }
+        let room = UnsafeMutableBufferPointer(start: path + pathLength, count: limit - pathLength)
+        if key.hasEscapes {
+            pathLength += JSONText.unescape(key.bytes, into: room).count
+        } else if let base = key.bytes.baseAddress {
+            let count = JSONText.cut(key.bytes, byteCountMax: room.count).count
+            (path + pathLength).update(from: base, count: count)
+            pathLength += count
+        }
+    }
+
+    /// The object came out of a cursor, so it is JSON and the reading cannot end early.
+    private static func forEachMember(of object: JSONItem, _ body: (_ key: JSONItem, _ value: JSONItem) -> Void) {
+        var cursor = JSONCursor(object.bytes)
+        do throws(JSONSyntaxError) {
+            try cursor.enterObject()
+            while let key = try cursor.nextKey() {
+                body(key, try cursor.value())
+            }
+        } catch {
+            assertionFailure("an item of a cursor is not JSON: \(error)")
+        }
+    }
+
+    @inline(__always)
+    static func isBlank(_ text: ByteView) -> Bool {
+        for byte in text where byte > 0x20 { return false }
+        return true
+    }
+
+    private static var messageKey: JSONItem { literal("message") }
+    private static var sourceKey: JSONItem { literal("source") }
+    private static var typeKey: JSONItem { literal("type") }
+    private static var errorKey: JSONItem { literal("error") }
+    private static var levelKey: JSONItem { literal("level") }
+    private static var nodeRed: ByteView { literal("node-red").bytes }
+
+    private static func literal(_ text: StaticString) -> JSONItem {
+        JSONItem(
+            kind: .string,
+            hasEscapes: false,
+            bytes: ByteView(start: text.utf8Start, count: text.utf8CodeUnitCount)
+        )
+    }
+}

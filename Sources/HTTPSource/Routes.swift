@@ -1,0 +1,140 @@
+package import HTTPServing
+package import LogModel
+package import Pipeline
+package import Ports
+
+/// Counts requests by answer, and says what bodies take; loop only.
+package struct HTTPFigures {
+    package internal(set) var answered: [Int: Int] = [:]
+    package internal(set) var ingestRequestCount = 0
+}
+
+/// Facts about the process that the pages show and the collector does not know.
+package struct ServiceFacts: Sendable {
+    /// `postgres` or `embedded`.
+    package var storeName: String
+    package var nodeID: NodeID
+    package var startedAt: MonotonicTime
+    /// What the spool file holds and may hold, in bytes; batches set aside; batches salvaged after damage.
+    package var spoolFigures: @Sendable () -> SpoolFigures
+    /// Standing complaints, each with what to do: a spool in memory only, a file that was set aside.
+    package var complaints: [String]
+
+    package init(
+        storeName: String,
+        nodeID: NodeID,
+        startedAt: MonotonicTime,
+        complaints: [String],
+        spoolFigures: @escaping @Sendable () -> SpoolFigures
+    ) {
+        self.storeName = storeName
+        self.nodeID = nodeID
+        self.startedAt = startedAt
+        self.complaints = complaints
+        self.spoolFigures = spoolFigures
+    }
+}
+
+package struct SpoolFigures: Sendable {
+    package var fileByteCount: Int
+    package var byteCountMax: Int
+    package var deadLetterCount: Int
+
+    package init(fileByteCount: Int, byteCountMax: Int, deadLetterCount: Int) {
+        self.fileByteCount = fileByteCount
+        self.byteCountMax = byteCountMax
+        self.deadLetterCount = deadLetterCount
+    }
+}
+
+/// The HTTP face of the daemon: every path, what may be done there, and who answers. Event loop only.
+///
+/// Each answer is JSON, `/metrics` aside: Node-RED reads nothing else. An unknown path is 404, a known path with another
+/// method 405 with `Allow`. `@unchecked Sendable`: used on the scheduler's loop only; answers of other threads hop back.
+package final class Routes: RequestHandler, @unchecked Sendable {
+    let collector: Collector
+    let reader: any PatternReader
+    let scheduler: any Scheduler
+    let facts: ServiceFacts
+    let decoder = IngestDecoder()
+    package internal(set) var figures = HTTPFigures()
+    var storeStatus: (status: StoreStatus?, at: MonotonicTime)?
+
+    package init(collector: Collector, reader: any PatternReader, scheduler: any Scheduler, facts: ServiceFacts) {
+        self.collector = collector
+        self.reader = reader
+        self.scheduler = scheduler
+        self.facts = facts
+    }
+
+    private enum Route {
+        case ingest(requiresTenant: Bool)
+        case flush, health, databaseHealth, live, ready, stats, metrics, patterns, tail
+
+        var isPost: Bool {
+            switch self {
+            case .ingest, .flush: true
+            case .health, .databaseHealth, .live, .ready, .stats, .metrics, .patterns, .tail: false
+            }
+        }
+    }
+
+    private static func route(_ path: Substring) -> Route? {
+        switch path {
+        case "/ingest", "/ingest/batch": .ingest(requiresTenant: false)
+        case "/logs/ingest", "/v1/logs/ingest": .ingest(requiresTenant: true)
+        case "/flush": .flush
+        case "/health": .health
+        case "/health/db": .databaseHealth
+        case "/livez": .live
+        case "/readyz": .ready
+        case "/stats": .stats
+        case "/metrics": .metrics
+        case "/v1/patterns": .patterns
+        case "/v1/tail": .tail
+        default: nil
+        }
+    }
+
+    package func handle(_ request: HTTPRequest, _ responder: Responder) {
+        guard let route = Self.route(request.path) else {
+            return answer(
+                responder,
+                .problem(.notFound, "There is nothing at this path; see GET /health and GET /stats.")
+            )
+        }
+        let isAllowed = route.isPost ? request.method == .post : request.method == .get || request.method == .head
+        guard isAllowed else {
+            let allowed = route.isPost ? "POST" : "GET, HEAD"
+            return answer(
+                responder,
+                .problem(.methodNotAllowed, "This path takes \(allowed).", headers: [("Allow", allowed)])
+            )
+        }
+        switch route {
+        case .ingest(let requiresTenant): ingest(request, requiresTenant: requiresTenant, responder)
+        case .flush: flush(responder)
+        case .health: health(responder)
+        case .databaseHealth: databaseHealth(responder)
+        case .live: answer(responder, HTTPAnswer(.ok, body: Array("{\"alive\":true}\n".utf8)))
+        case .ready: ready(responder)
+        case .stats: answer(responder, HTTPAnswer(.ok, body: statsPage()))
+        case .metrics: answer(responder, metricsPage())
+        case .patterns: patterns(request, responder)
+        case .tail: tail(request, responder)
+        }
+    }
+
+    package func serverAnswered(_ status: HTTPStatus) {
+        figures.answered[status.rawValue, default: 0] += 1
+    }
+
+    package func bodyBytesChanged(to count: Int) {
+        collector.sourceBytes = count
+    }
+
+    func answer(_ responder: Responder, _ answer: HTTPAnswer) {
+        figures.answered[answer.status.rawValue, default: 0] += 1
+        responder.respond(answer)
+    }
+}

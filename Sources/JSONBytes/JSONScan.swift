@@ -1,0 +1,68 @@
+/// The per-byte work of the reader and the writer: eight bytes in one word at a time, after H. Warren, "Hacker's Delight",
+/// 6-1 (find a byte in a word). In each result the lowest set bit is exact; bits above it may be false hits, because a
+/// borrow can run upwards, so only the first is ever used.
+@usableFromInline
+enum JSONScan {
+    @usableFromInline static let ones: UInt64 = 0x0101_0101_0101_0101
+    @usableFromInline static let highs: UInt64 = 0x8080_8080_8080_8080
+
+    /// Eight bytes, the first of them lowest. The caller has checked that there are eight.
+    @inlinable @inline(__always)
+    static func word(_ base: UnsafePointer<UInt8>, _ offset: Int) -> UInt64 {
+        UInt64(littleEndian: UnsafeRawPointer(base + offset).loadUnaligned(as: UInt64.self))
+    }
+
+    /// Marks what ends a run of plain bytes in a JSON string: a quotation mark, a backslash, a control character.
+    ///
+    /// The subtractions wrap on purpose: each byte is a number of its own.
+    @inlinable @inline(__always)
+    static func stringStops(_ word: UInt64) -> UInt64 {
+        let quote = word ^ (ones &* 0x22)
+        let backslash = word ^ (ones &* 0x5C)
+        let found = ((quote &- ones) & ~quote) | ((backslash &- ones) & ~backslash) | ((word &- ones &* 0x20) & ~word)
+        return found & highs
+    }
+
+    /// Marks backslashes.
+    @inlinable @inline(__always)
+    static func backslashes(_ word: UInt64) -> UInt64 {
+        let backslash = word ^ (ones &* 0x5C)
+        return (backslash &- ones) & ~backslash & highs
+    }
+
+    /// Marks what the writer cannot copy as it is: what ends a run for the reader, `<`, and everything beyond ASCII.
+    @inlinable @inline(__always)
+    static func writerStops(_ word: UInt64) -> UInt64 {
+        let less = word ^ (ones &* 0x3C)
+        return stringStops(word) | (((less &- ones) & ~less | word) & highs)
+    }
+
+    /// The index of the byte that the lowest set bit marks.
+    @inlinable @inline(__always)
+    static func firstIndex(_ marks: UInt64) -> Int {
+        marks.trailingZeroBitCount >> 3
+    }
+
+    /// The value of a hexadecimal digit, or `nil`.
+    @inlinable @inline(__always)
+    static func hexDigit(_ byte: UInt8) -> UInt32? {
+        switch byte {
+        case 0x30...0x39: UInt32(byte) - 0x30
+        case 0x41...0x46: UInt32(byte) - 0x37
+        case 0x61...0x66: UInt32(byte) - 0x57
+        default: nil
+        }
+    }
+
+    /// Four hexadecimal digits from `offset` on, or `nil`. Reads nothing at or after `count`.
+    @inlinable
+    static func hexQuad(_ base: UnsafePointer<UInt8>, _ offset: Int, count: Int) -> UInt32? {
+        guard offset + 4 <= count else { return nil }
+        var value: UInt32 = 0
+        for index in offset..<offset + 4 {
+            guard let digit = hexDigit(base[index]) else { return nil }
+            value = value << 4 | digit
+        }
+        return value
+    }
+}

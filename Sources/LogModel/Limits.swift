@@ -1,0 +1,67 @@
+/// Every bound of the daemon that is not a configuration key, with its unit and reason. What a bound protects is counted
+/// when it is reached (docs/metrics.md).
+public enum Limits {
+    // MARK: Records
+
+    /// Bytes of a message that are kept; longer ones are cut. PostgreSQL would take more, a person would not read it.
+    public static let messageByteCountMax = 64 * 1024
+    /// Bytes of a source, host, tenant or dashboard name. DNS allows 253 for a host; unit names are shorter.
+    public static let nameByteCountMax = 255
+    /// Bytes of one kept sample: enough for a long line with its stack's first frame.
+    public static let sampleByteCountMax = 256
+    /// Samples a series keeps in one window.
+    public static let sampleCountMax = 3
+
+    // MARK: Open batch
+
+    /// Attribute keys summarised per series and window; further ones are not kept.
+    public static let attributeCountMax = 8
+    /// Values told apart per key; further ones count as "other". Eight keys of four 64-byte values are at most 2 KiB a series.
+    public static let attributeValueCountMax = 4
+    public static let attributeKeyByteCountMax = 64
+    public static let attributeValueByteCountMax = 64
+    /// Origins (source, host, tenant and dashboard together) known at once; the rest are counted under `<other>`. About 150
+    /// bytes each.
+    public static let originCountMax = 4096
+    /// Series in one open batch; one more seals it for memory. Twice the default number of patterns.
+    public static let seriesCountMax = 16_384
+    /// The open batch may take this share of the memory budget before it is sealed for memory.
+    public static let openBatchBudgetShare = 4
+
+    // MARK: Delivery
+
+    /// How long a sender who waits for a durable receipt gives a sink before the spool is taken (docs/formats/delivery.md).
+    public static let sinkPatience = Duration.milliseconds(250)
+    /// The longest pause between two attempts at a sink that is away.
+    public static let retryDelayCeiling = Duration.seconds(60)
+    /// The first attempt's longest pause; doubled with each failure.
+    public static let retryDelayBase = Duration.milliseconds(250)
+    /// A sink that worked this long has recovered: the next failure starts from the first pause again.
+    public static let retryResetAfter = Duration.seconds(60)
+    /// How often a sink that is away is probed without logging in: its return is seen within half a second at first,
+    /// later at a twentieth of the outage so far, at most this.
+    public static let probeInterval = Duration.milliseconds(500)
+    public static let probeIntervalCeiling = Duration.seconds(5)
+    /// Payload bytes drained from the spool in one transaction: some thousand series, a few milliseconds.
+    public static let drainByteCountMax = 512 * 1024
+    /// How long a request waits for its durable receipt before it is answered 503.
+    public static let receiptWait = Duration.seconds(30)
+    /// Of the five seconds a stop may take, what lanes get before the rest goes to the spool.
+    public static let stopPatience = Duration.seconds(2)
+
+    // MARK: HTTP
+
+    /// Bytes of all request bodies held at once; a body that would go past it is answered 503. Half the memory promise.
+    public static let bodyBytesInFlightMax = 16 * 1024 * 1024
+    /// Connections open at once; one more is closed at accept. Each costs about 8 KiB.
+    public static let connectionCountMax = 1024
+    /// A connection with no complete request for this long is closed. The `Keep-Alive` hint says five seconds less, so that
+    /// the client's side gives up first and never writes into a closing connection.
+    public static let connectionIdleTimeout = Duration.seconds(75)
+    /// From a request's first byte to its last.
+    public static let requestReadTimeout = Duration.seconds(30)
+    /// Clients of the log stream at once.
+    public static let tailClientCountMax = 8
+    /// Bytes waiting for one client of the log stream; what does not fit is left out and said in the stream.
+    public static let tailBacklogByteCountMax = 256 * 1024
+}

@@ -1,0 +1,175 @@
+/// A date on the wall clock: nanoseconds since 1970-01-01T00:00:00Z, leap seconds not counted (POSIX time). For stamping
+/// records and windows only; nothing is ever scheduled by it, because the clock of a Pi may be wrong at boot.
+public struct Timestamp: Sendable, Hashable, Comparable {
+    public var nanoseconds: Int64
+
+    @inlinable
+    public init(nanoseconds: Int64) {
+        self.nanoseconds = nanoseconds
+    }
+
+    @inlinable
+    public static func < (left: Timestamp, right: Timestamp) -> Bool {
+        left.nanoseconds < right.nanoseconds
+    }
+
+    /// Microseconds since the epoch, rounded down: what PostgreSQL's `timestamptz` holds.
+    public var microseconds: Int64 {
+        var quotient = nanoseconds / 1000
+        if nanoseconds % 1000 < 0 { quotient -= 1 }
+        return quotient
+    }
+
+    /// 2026-01-01T00:00:00Z: a clock before this date was never set, for this program is younger than that.
+    public static let earliestPlausible = Timestamp(nanoseconds: 1_767_225_600 * 1_000_000_000)
+
+    /// A number as a date, its unit guessed by its size the way VictoriaLogs does: seconds below 2^32, then milliseconds,
+    /// microseconds, nanoseconds, each a factor of 1000 further. `nil` for zero, negatives and numbers out of range.
+    public init?(epoch number: Double) {
+        guard number > 0, number < 9.2e18 else { return nil }
+        let limit = 4_294_967_296.0
+        let scale: Double
+        switch number {
+        case ..<limit: scale = 1e9
+        case ..<(limit * 1e3): scale = 1e6
+        case ..<(limit * 1e6): scale = 1e3
+        default: scale = 1
+        }
+        guard number * scale < 9.2e18 else { return nil }
+        self.init(nanoseconds: Int64(number * scale))
+    }
+
+    /// Reads RFC 3339 (`2025-01-15T10:30:45.123Z`, `+01:00`, a blank or lower-case `t` between date and time, comma or point
+    /// before the fraction) and the same without a zone, which is taken as UTC. `nil` for anything else, for dates
+    /// that do not exist, and for years outside 1678 to 2261. Second 60 is accepted and counts as 59, as POSIX time has no leap seconds.
+    public init?(rfc3339 text: UnsafeBufferPointer<UInt8>) {
+        var position = 0
+
+        func digits(_ count: Int) -> Int? {
+            guard position + count <= text.count else { return nil }
+            var value = 0
+            for _ in 0..<count {
+                let digit = Int(text[position]) - 0x30
+                guard (0...9).contains(digit) else { return nil }
+                value = value * 10 + digit
+                position += 1
+            }
+            return value
+        }
+        func take(_ accepted: UInt8...) -> Bool {
+            guard position < text.count, accepted.contains(text[position]) else { return false }
+            position += 1
+            return true
+        }
+
+        guard let year = digits(4), take(0x2D), let month = digits(2), take(0x2D), let day = digits(2) else {
+            return nil
+        }
+        // The years that nanoseconds in 64 bits can name, with room for fraction and zone.
+        guard (1678...2261).contains(year), (1...12).contains(month), day >= 1,
+            day <= Self.dayCount(year: year, month: month)
+        else { return nil }
+        var nanoseconds = Self.daysSinceEpoch(year: year, month: month, day: day) * 86_400
+        if position < text.count {
+            guard take(0x54, 0x74, 0x20), let hour = digits(2), take(0x3A), let minute = digits(2) else { return nil }
+            var second = 0
+            if take(0x3A) {
+                guard let value = digits(2) else { return nil }
+                second = min(value, 59)
+                guard value <= 60 else { return nil }
+            }
+            guard hour < 24, minute < 60 else { return nil }
+            nanoseconds += Int64(hour * 3600 + minute * 60 + second)
+        }
+        nanoseconds *= 1_000_000_000
+        if take(0x2E, 0x2C) {
+            var unit: Int64 = 100_000_000
+            let start = position
+            while position < text.count, let digit = digits(1) {
+                nanoseconds += Int64(digit) * unit
+                unit /= 10
+            }
+            guard position > start else { return nil }
+        }
+        if position < text.count, !take(0x5A, 0x7A) {
+            let negative = text[position] == 0x2D
+            guard take(0x2B, 0x2D), let hour = digits(2) else { return nil }
+            _ = take(0x3A)
+            let minute = position < text.count ? digits(2) : 0
+            guard let minute, hour < 24, minute < 60 else { return nil }
+            let offset = Int64(hour * 3600 + minute * 60) * 1_000_000_000
+            nanoseconds += negative ? offset : -offset
+        }
+        guard position == text.count else { return nil }
+        self.init(nanoseconds: nanoseconds)
+    }
+
+    /// RFC 3339 in UTC with microseconds and `Z`, always 27 bytes for years 0 to 9999.
+    public var rfc3339: String {
+        let micros = microseconds
+        var seconds = micros / 1_000_000
+        var fraction = micros % 1_000_000
+        if fraction < 0 {
+            fraction += 1_000_000
+            seconds -= 1
+        }
+        var days = seconds / 86_400
+        var rest = seconds % 86_400
+        if rest < 0 {
+            rest += 86_400
+            days -= 1
+        }
+        let date = Self.civil(daysSinceEpoch: days)
+        var text = ""
+        text.reserveCapacity(27)
+        func append(_ value: Int64, width: Int) {
+            let digits = String(value)
+            text += String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
+        }
+        append(date.year, width: 4)
+        text += "-"
+        append(date.month, width: 2)
+        text += "-"
+        append(date.day, width: 2)
+        text += "T"
+        append(rest / 3600, width: 2)
+        text += ":"
+        append(rest / 60 % 60, width: 2)
+        text += ":"
+        append(rest % 60, width: 2)
+        text += "."
+        append(fraction, width: 6)
+        return text + "Z"
+    }
+
+    private static func dayCount(year: Int, month: Int) -> Int {
+        switch month {
+        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
+    }
+
+    // The two calendar conversions count in eras of 400 years from 1 March, as H. Hinnant's "chrono-Compatible Low-Level
+    // Date Algorithms" derives them: no table, no loop, right for every proleptic Gregorian date.
+    private static func daysSinceEpoch(year: Int, month: Int, day: Int) -> Int64 {
+        let shifted = month <= 2 ? year - 1 : year
+        let era = (shifted >= 0 ? shifted : shifted - 399) / 400
+        let yearOfEra = shifted - era * 400
+        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+        return Int64(era * 146_097 + dayOfEra - 719_468)
+    }
+
+    private static func civil(daysSinceEpoch: Int64) -> (year: Int64, month: Int64, day: Int64) {
+        let shifted = daysSinceEpoch + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let monthIndex = (5 * dayOfYear + 2) / 153
+        let day = dayOfYear - (153 * monthIndex + 2) / 5 + 1
+        let month = monthIndex < 10 ? monthIndex + 3 : monthIndex - 9
+        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
+    }
+}

@@ -1,0 +1,144 @@
+import Glibc
+import HTTPClient
+import JSONBytes
+import LogModel
+import NIOCore
+import NIOPosix
+
+/// Finds out where the daemon answers.
+enum DaemonLocation {
+    /// The socket of the packaged service (`RuntimeDirectory=logboom`).
+    static let standardSocketPath = "/run/logboom/logboom.sock"
+    static let standardURL = "http://127.0.0.1:8004"
+
+    /// The option, else `LOGBOOM_URL`, else a socket that exists, else ``standardURL``.
+    static func find(
+        option: String?,
+        environment: [String: String],
+        isSocket: (String) -> Bool = DaemonLocation.isSocket
+    ) -> String {
+        if let option { return option }
+        if let url = environment["LOGBOOM_URL"], !url.isEmpty { return url }
+        let runtimeFolder = environment["RUNTIME_DIRECTORY"]?.split(separator: ":").first
+        let candidates = [runtimeFolder.map { "\($0)/logboom.sock" }, standardSocketPath].compactMap { $0 }
+        return candidates.first(where: isSocket).map { "unix:\($0)" } ?? standardURL
+    }
+
+    static func isSocket(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFSOCK
+    }
+}
+
+/// Talks to one daemon. Every call waits for its answer.
+struct DaemonClient {
+    /// Waiting longer than this for a page from the same machine means that something is wrong.
+    static let timeout = Duration.seconds(10)
+    /// The largest answer that is read: 1 000 patterns with their samples are below it.
+    static let answerByteCountMax = 64 << 20
+
+    let url: String
+    private let client: HTTPClient
+
+    init(_ url: String) throws(CommandFailure) {
+        self.url = url
+        var options = HTTPClient.Options()
+        options.userAgent = "logboom/\(logboomVersion)"
+        do throws(HTTPAddressError) {
+            // The process ends with the command, so the thread of the loop is never shut down on its own.
+            let address = try HTTPAddress(url: url)
+            client = HTTPClient(address, on: MultiThreadedEventLoopGroup(numberOfThreads: 1), options: options)
+        } catch {
+            throw CommandFailure(status: .misused, message: "\(error); --url is http://HOST:PORT or unix:/PATH")
+        }
+    }
+
+    /// A JSON answer with its bytes, whatever its status.
+    struct Answer {
+        var status: Int
+        var bytes: [UInt8]
+        var json: JSONValue
+    }
+
+    func get(
+        _ path: String,
+        query: [(name: String, value: String)] = [],
+        timeout: Duration = DaemonClient.timeout
+    ) throws(CommandFailure) -> Answer {
+        try call(HTTPCall("GET", HTTPCall.path(path, query: query), headers: Self.headers), timeout: timeout)
+    }
+
+    func post(_ path: String, timeout: Duration) throws(CommandFailure) -> Answer {
+        try call(HTTPCall("POST", path, headers: Self.headers), timeout: timeout)
+    }
+
+    /// Hands on the pieces of an answer without an end until `onBody` says `false` or the daemon closes it.
+    func stream(
+        _ path: String,
+        query: [(name: String, value: String)],
+        onBody: @escaping @Sendable ([UInt8]) -> Bool
+    ) throws(CommandFailure) {
+        let call = HTTPCall("GET", HTTPCall.path(path, query: query), headers: [("Accept", "text/event-stream")])
+        let head: HTTPAnswerHead
+        do throws(HTTPClientError) {
+            head = try client.streamAndWait(
+                call,
+                headTimeout: Self.timeout,
+                onHead: { $0.status == 200 },
+                onBody: onBody
+            )
+        } catch {
+            throw failure(error)
+        }
+        guard head.status == 200 else { throw refusal(path, status: head.status, json: nil) }
+    }
+
+    /// What an answer other than success means, in a sentence.
+    func refusal(_ path: String, status: Int, json: JSONValue?) -> CommandFailure {
+        let detail = json?["detail"]?.string ?? json?["title"]?.string ?? json?["error"]?.string
+        let text = detail.map { ": " + DisplayText.clean($0, widthMax: 300) } ?? ""
+        let hint = status == 404 ? "; is it logboomd, and not an older one?" : ""
+        return CommandFailure(status: .failed, message: "\(cleanURL) answered \(status) to \(path)\(text)\(hint)")
+    }
+
+    private static let headers = [(name: "Accept", value: "application/json")]
+
+    private var cleanURL: String { DisplayText.clean(url, widthMax: 200) }
+
+    private func call(_ call: HTTPCall, timeout: Duration) throws(CommandFailure) -> Answer {
+        let answer: HTTPAnswer
+        do throws(HTTPClientError) {
+            answer = try client.sendAndWait(call, timeout: timeout, answerByteCountMax: Self.answerByteCountMax)
+        } catch {
+            throw failure(error)
+        }
+        do throws(JSONSyntaxError) {
+            return Answer(status: answer.status, bytes: answer.body, json: try JSONValue.parse(answer.body))
+        } catch {
+            let what = answer.bodyIsCut ? "more than \(Self.answerByteCountMax) bytes" : "something that is not JSON"
+            throw CommandFailure(
+                status: .failed,
+                message: "\(cleanURL) answered \(answer.status) with \(what); is it logboomd?"
+            )
+        }
+    }
+
+    private func failure(_ error: HTTPClientError) -> CommandFailure {
+        switch error.kind {
+        case .malformedCall, .clientClosed, .tooManyCalls, .malformedAnswer:
+            CommandFailure(status: .failed, message: error.description)
+        case .timedOut where error.requestWasBegun:
+            CommandFailure(status: .unavailable, message: "logboomd at \(cleanURL) did not answer in time (\(error))")
+        case .resolveFailed, .connectFailed, .connectTimedOut, .timedOut, .connectionClosed:
+            CommandFailure(
+                status: .unavailable,
+                message: """
+                    logboomd does not answer at \(cleanURL) (\(error))
+                      installed as a service?   systemctl status logboomd
+                      in a checkout?            ./packaging/quickstart
+                      listening elsewhere?      --url http://HOST:PORT or unix:/PATH, or LOGBOOM_URL
+                    """ + (error.code == "EACCES" ? "\n  the socket is not open to this user; try sudo" : "")
+            )
+        }
+    }
+}

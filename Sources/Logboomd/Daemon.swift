@@ -1,0 +1,372 @@
+internal import BlockingExecutor
+internal import CShims
+internal import Delivery
+internal import ForwardSink
+internal import Glibc
+internal import HTTPClient
+internal import HTTPServing
+internal import HTTPSource
+internal import LogModel
+internal import NIOCore
+internal import NIOPosix
+internal import Patterns
+internal import Pipeline
+internal import Ports
+internal import PostgresSink
+internal import SQLiteSpool
+internal import Settings
+internal import SystemdNotify
+internal import Telemetry
+
+/// The daemon put together: everything is made here, in the order of the data's way from back to front, and nothing is
+/// decided here.
+///
+/// `@unchecked Sendable`: made and run on the main thread; what its closures touch on the event loop is confined there.
+final class Daemon: @unchecked Sendable {
+    /// Five seconds may pass from SIGTERM to exit; the pipeline takes three, the rest is for closing.
+    private static let stopDeadline = Duration.milliseconds(4500)
+
+    private let log: Log
+    private let source: SettingsSource
+    private var loaded: LoadedSettings
+    private let group: MultiThreadedEventLoopGroup
+    private let scheduler: EventLoopScheduler
+    private let spool: SpoolDatabase
+    private let sinks: [any Sink]
+    private let closeReader: (@escaping @Sendable () -> Void) -> Void
+    private let collector: Collector
+    private let routes: Routes
+    private let server: HTTPServer
+    private let heartbeat: Heartbeat
+    private let addresses: [String]
+    private let passwordCell: PasswordCell?
+    private var acceptedBefore = 0
+    private var isHeapDirty = true
+
+    init(_ loaded: LoadedSettings, source: SettingsSource, log: Log) throws(StartError) {
+        let settings = loaded.settings
+        self.log = log
+        self.source = source
+        self.loaded = loaded
+        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let loop = group.next()
+        let scheduler = EventLoopScheduler(loop)
+        self.scheduler = scheduler
+
+        // Spool and node.
+        let spool = SpoolDatabase(
+            SpoolConfiguration(
+                directory: settings.stateDirectory,
+                spoolByteCountMax: settings.spoolByteCountMax,
+                now: EventLoopScheduler.wallClock
+            )
+        )
+        self.spool = spool
+        var random = SystemRandomNumberGenerator()
+        let identity = NodeIdentity.load(
+            directory: settings.stateDirectory,
+            random: (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
+        )
+        let spooled = Self.wait(on: loop) { answer in spool.syncedUsage(completion: answer) }
+        let usage = (try? spooled.get()) ?? [:]
+        let complaints = Self.complaints(spool.status.recovery, directory: settings.stateDirectory)
+        for complaint in complaints { log.error(complaint) }
+
+        // Sinks, one a lane.
+        let store: any Sink
+        let reader: any PatternReader
+        var threads: [any Pingable] = [spool]
+        if let postgres = settings.postgres {
+            let cell = PasswordCell(postgres)
+            let server = PostgresSettings(
+                host: postgres.host,
+                port: postgres.port,
+                database: postgres.database,
+                user: postgres.user,
+                password: { cell.password() },
+                sslMode: postgres.sslMode.rawValue,
+                poolMax: postgres.poolMax
+            )
+            let sink = PostgresSink(server)
+            let postgresReader = PostgresReader(server)
+            store = sink
+            reader = postgresReader
+            threads.append(sink)
+            closeReader = { postgresReader.close(completion: $0) }
+            passwordCell = cell
+        } else {
+            store = EmbeddedSink(spool)
+            let embeddedReader = EmbeddedReader(spool)
+            reader = embeddedReader
+            closeReader = { embeddedReader.close(completion: $0) }
+            passwordCell = nil
+        }
+        func lane(_ id: Lane, _ sink: any Sink) -> LaneRunner {
+            LaneRunner(
+                id: id,
+                sink: sink,
+                spool: spool,
+                spooled: usage[id] ?? SpoolUsage(),
+                node: identity.id,
+                generator: SystemRandomNumberGenerator(),
+                scheduler: scheduler,
+                log: log
+            )
+        }
+        var lanes = [lane(.store, store)]
+        if let node = settings.analyticsNode {
+            // Encoding and compressing a drained span takes milliseconds: not on the event loop.
+            let thread = BlockingThread(name: "sink-forward")
+            let address = HTTPAddress(host: node.host, port: node.port, basePath: node.basePath)
+            lanes.append(lane(.forward, ForwardSink(address, on: group, perform: { thread.perform($0) })))
+        }
+        sinks = lanes.map(\.sink)
+
+        // Intake and open batch.
+        let style: PlaceholderStyle = settings.placeholderStyle == .braces ? .braces : .angle
+        collector = Collector(
+            configuration: Self.configuration(settings),
+            aggregator: Aggregator(templateCountMax: settings.patternCountMax, style: style),
+            lanes: lanes,
+            scheduler: scheduler,
+            log: log,
+            isClockKnown: { EventLoopScheduler.wallClock() >= .earliestPlausible }
+        )
+        heartbeat = Heartbeat(threads, scheduler: scheduler)
+        let spoolByteCountMax = settings.spoolByteCountMax
+        routes = Routes(
+            collector: collector,
+            reader: reader,
+            scheduler: scheduler,
+            facts: ServiceFacts(
+                storeName: store.name,
+                nodeID: identity.id,
+                startedAt: scheduler.now,
+                complaints: complaints,
+                spoolFigures: {
+                    let status = spool.status
+                    return SpoolFigures(
+                        fileByteCount: status.fileByteCount,
+                        byteCountMax: spoolByteCountMax,
+                        deadLetterCount: status.deadLetterCount
+                    )
+                }
+            )
+        )
+
+        // The lanes begin before the first record can come in.
+        let started = Self.wait(on: loop) { [collector] (answer: @escaping @Sendable (Result<Void, Never>) -> Void) in
+            loop.execute {
+                collector.start(spooled: usage)
+                answer(.success(()))
+            }
+        }
+        started.get()
+        server = HTTPServer(loop: loop, bodyByteCountMax: settings.httpBodyByteCountMax, handler: routes)
+        addresses = try Self.listen(settings.listen, server)
+    }
+
+    private static func listen(_ addresses: [ListenAddress], _ server: HTTPServer) throws(StartError) -> [String] {
+        var texts: [String] = []
+        for address in addresses {
+            let target: HTTPServer.Address =
+                switch address {
+                case .tcp(let host, let port): .tcp(host: host, port: port)
+                case .unix(let path): .unix(path: path)
+                }
+            do throws(HTTPServer.ListenError) {
+                let port = try server.listen(on: target)
+                if case .tcp(let host, 0) = target {
+                    texts.append(HTTPServer.text(.tcp(host: host, port: port)))
+                } else {
+                    texts.append(HTTPServer.text(target))
+                }
+            } catch {
+                let advice = error.isInUse ? "; is logboomd running already? Another LISTEN makes room" : ""
+                throw StartError(description: "\(error.description)\(advice)", exitCode: EX_UNAVAILABLE)
+            }
+        }
+        return texts
+    }
+
+    private static func configuration(_ settings: Settings) -> Collector.Configuration {
+        Collector.Configuration(
+            window: settings.aggregationWindow,
+            batchSize: settings.batchSize,
+            memoryLimit: settings.memoryByteCountMax,
+            durableLevel: settings.durableLevel,
+            hostName: hostName()
+        )
+    }
+
+    private static func hostName() -> [UInt8] {
+        var bytes = [CChar](repeating: 0, count: 256)
+        guard gethostname(&bytes, bytes.count - 1) == 0 else { return [] }
+        return bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    }
+
+    private static func complaints(_ recovery: SpoolRecovery, directory: String) -> [String] {
+        switch recovery {
+        case .clean: []
+        case .recovered(let path, let count, let reason):
+            [
+                "the state was damaged (\(reason)): the old file stands at \(path), \(count) batches were salvaged from it"
+            ]
+        case .memoryOnly(let reason):
+            [
+                "nothing can be kept in \(directory) (\(reason)): what the database does not take is lost with the process"
+            ]
+        }
+    }
+
+    /// Waits on the main thread for an answer given on another.
+    private static func wait<Success: Sendable, Failure: Error>(
+        on loop: any EventLoop,
+        _ ask: (@escaping @Sendable (Result<Success, Failure>) -> Void) -> Void
+    ) -> Result<Success, Failure> {
+        let promise = loop.makePromise(of: Result<Success, Failure>.self)
+        ask { promise.succeed($0) }
+        do {
+            return try promise.futureResult.wait()
+        } catch {
+            preconditionFailure("the promise is only ever kept")
+        }
+    }
+
+    // MARK: Running
+
+    /// Runs until SIGTERM or SIGINT and returns the exit code.
+    func run() -> Int32 {
+        let loop = group.next()
+        log.notice(
+            "logboomd \(logboomVersion) listens on \(addresses.joined(separator: ", ")), store: \(sinks[0].name)"
+        )
+        SystemdNotify.ready(status: "starting")
+        loop.execute { [self] in
+            housekeep()
+            feedWatchdog()
+            retain()
+        }
+        while true {
+            switch Signals.wait() {
+            case .reload: reload()
+            case .stop: return stop()
+            }
+        }
+    }
+
+    private func stop() -> Int32 {
+        log.notice("stopping: delivering what is held")
+        SystemdNotify.stopping(status: "delivering what is held")
+        let loop = group.next()
+        let promise = loop.makePromise(of: Bool.self)
+        loop.execute { [self] in
+            server.stopListening()
+            collector.stop { [self] in close { promise.succeed(true) } }
+        }
+        loop.scheduleTask(in: .nanoseconds(Self.stopDeadline.nanoseconds)) { promise.succeed(false) }
+        let isClosed = (try? promise.futureResult.wait()) ?? false
+        let counters = collector.counters
+        let store = collector.lanes[0].lane.counts
+        log.notice(
+            "stopped: \(counters.accepted + counters.recovered) records accepted, \(store.delivered) delivered, "
+                + "\(store.spooled) in the spool, \(counters.dropped) dropped"
+        )
+        if !isClosed { log.warning("stopped without waiting for a thread that did not end in time") }
+        return counters.dropped > 0 ? EX_IOERR : EX_OK
+    }
+
+    /// Closes what has a thread: sinks, reader, and last the spool, which writes its pages out.
+    private func close(completion: @escaping @Sendable () -> Void) {
+        let loop = group.next()
+        let closed = sinks.map { sink in
+            let promise = loop.makePromise(of: Void.self)
+            sink.close { promise.succeed(()) }
+            return promise.futureResult
+        }
+        let reader = loop.makePromise(of: Void.self)
+        closeReader { reader.succeed(()) }
+        EventLoopFuture.andAllComplete(closed + [reader.futureResult], on: loop).whenComplete { [spool] _ in
+            spool.close(completion: completion)
+        }
+    }
+
+    /// Reads the configuration again, on the main thread; what follows from it happens on the event loop.
+    private func reload() {
+        SystemdNotify.reloading()
+        let result = source.load()
+        group.next().execute { [self] in
+            apply(result)
+            SystemdNotify.ready()
+        }
+    }
+
+    private func apply(_ result: Result<LoadedSettings, SettingsProblems>) {
+        switch result {
+        case .failure(let problems):
+            log.error("the new configuration is not valid and the old one stays:\n\(problems)")
+        case .success(let new):
+            let differences = new.reloadDifferences(from: loaded)
+            loaded = loaded.reloaded(with: new)
+            log.setMinimum(loaded.settings.logLevel)
+            log.notice("configuration read again: \(differences.summary)")
+            for warning in new.warnings { log.warning("\(warning)") }
+            if let postgres = loaded.settings.postgres { passwordCell?.update(postgres) }
+            collector.reconfigure(Self.configuration(loaded.settings))
+        }
+    }
+
+    // MARK: Timers, on the event loop
+
+    /// Every ten seconds: the status line, and memory back to the system when a burst is over.
+    private func housekeep() {
+        SystemdNotify.status(statusLine())
+        // A burst leaves free pages in the heap: given back once, when it is over.
+        let accepted = collector.counters.accepted
+        if accepted != acceptedBefore {
+            isHeapDirty = true
+        } else if isHeapDirty {
+            isHeapDirty = false
+            logboom_trim_heap()
+        }
+        acceptedBefore = accepted
+        group.next().scheduleTask(in: .seconds(10)) { [self] in housekeep() }
+    }
+
+    private func statusLine() -> String {
+        let store = collector.lanes[0]
+        let state = store.lane.phase == .away ? "away, \(store.lane.counts.spooled) records in the spool" : "up"
+        return
+            "\(collector.counters.accepted) records, \(collector.templateCount) patterns; \(store.sink.name) \(state)"
+    }
+
+    private func feedWatchdog() {
+        guard let interval = SystemdNotify.watchdogInterval else { return }
+        let silent = heartbeat.check()
+        if silent.isEmpty {
+            SystemdNotify.watchdog()
+        } else {
+            log.error("no progress for \(Int(Heartbeat.silenceMax.seconds)) s in: \(silent.joined(separator: ", "))")
+        }
+        group.next().scheduleTask(in: .nanoseconds(interval.nanoseconds / 2)) { [self] in feedWatchdog() }
+    }
+
+    /// Every hour, and a minute after the start: old patterns leave the embedded store.
+    private func retain() {
+        guard loaded.settings.postgres == nil else { return }
+        group.next().scheduleRepeatedTask(initialDelay: .minutes(1), delay: .hours(1)) { [self] _ in
+            let settings = loaded.settings
+            spool.applyRetention(
+                age: .seconds(settings.retentionDayCount * 86_400),
+                byteCountMax: settings.storeByteCountMax,
+                now: scheduler.wallClock
+            ) { [log] result in
+                switch result {
+                case .success(0): break
+                case .success(let count): log.info("retention: \(count) old pattern rows deleted")
+                case .failure(let error): log.warning("retention: \(error)")
+                }
+            }
+        }
+    }
+}

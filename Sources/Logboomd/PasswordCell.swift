@@ -1,0 +1,26 @@
+internal import Settings
+internal import Synchronization
+
+/// The database password as it is at each connection attempt: read again from its file, so that a corrected file works
+/// without a restart.
+final class PasswordCell: Sendable {
+    private let postgres: Mutex<DatabaseSettings>
+
+    init(_ postgres: DatabaseSettings) {
+        self.postgres = Mutex(postgres)
+    }
+
+    /// After a reload.
+    func update(_ settings: DatabaseSettings) {
+        postgres.withLock { $0 = settings }
+    }
+
+    /// A file that cannot be read gives what was known before: the server then says that it is wrong.
+    func password() -> String? {
+        let settings = postgres.withLock { $0 }
+        switch SettingsSource.readPassword(of: settings) {
+        case .success(let secret): return secret?.reveal()
+        case .failure: return settings.password?.reveal()
+        }
+    }
+}

@@ -1,0 +1,376 @@
+internal import Delivery
+package import LogModel
+package import Patterns
+package import Ports
+package import Telemetry
+
+/// What a sender who waited for durability is told.
+package enum Receipt: Sendable {
+    /// Folded into the open batch; its severity does not ask for more (`DURABLE_LEVEL`).
+    case folded
+    /// Committed at every sink or in the spool.
+    case durable
+    /// Not durable within ``Limits/receiptWait``: sink and spool both fail. The records are in memory and still count.
+    case timedOut
+}
+
+/// The middle of the daemon: takes records from sources, folds them into the open batch, seals it when the batcher says so,
+/// hands it to the lanes, and tells whoever waits when it is durable.
+///
+/// One a process. Owns the aggregator, the batcher and the lane runners. The path of a record: ``fold(_:)`` → aggregator →
+/// ``sealIfDue()`` → ``LaneRunner/deliver(_:ticket:isAwaited:)`` → sink or spool → ``acknowledged(_:)``.
+///
+/// `@unchecked Sendable`: everything is used on the scheduler's loop only, which the entry points check.
+package final class Collector: @unchecked Sendable {
+    package struct Configuration: Sendable {
+        package var window: Duration
+        package var batchSize: Int
+        /// `MEMORY_LIMIT`: what records may take in memory, all stages together.
+        package var memoryLimit: Int
+        /// Records at or above it are answered when durable; `nil` makes none wait.
+        package var durableLevel: Severity?
+        /// What stands for the host of records that name none: this machine.
+        package var hostName: [UInt8]
+
+        package init(
+            window: Duration,
+            batchSize: Int,
+            memoryLimit: Int,
+            durableLevel: Severity?,
+            hostName: [UInt8]
+        ) {
+            self.window = window
+            self.batchSize = batchSize
+            self.memoryLimit = memoryLimit
+            self.durableLevel = durableLevel
+            self.hostName = hostName
+        }
+    }
+
+    /// Somebody who waits for one or more batches.
+    private final class Waiter {
+        var remaining = 0
+        var answer: ((Receipt) -> Void)?
+        init(_ answer: @escaping (Receipt) -> Void) { self.answer = answer }
+    }
+
+    /// A sealed batch on its way: how many lanes have not made it durable, and who waits.
+    private struct Pending {
+        var remainingLanes: Int
+        var waiters: [Waiter]
+    }
+
+    package private(set) var counters = CollectorCounters()
+    package let lanes: [LaneRunner]
+    /// Clients of the log stream see each record as it is folded.
+    package let tail = Tail()
+    /// Bytes that sources hold for requests under way; part of the memory budget.
+    package var sourceBytes = 0
+
+    private var configuration: Configuration
+    private var aggregator: Aggregator
+    private var batcher: Batcher
+    private let scheduler: any Scheduler
+    private let log: Log
+    /// Whether the wall clock was ever set: stamps from before are guesses.
+    private let isClockKnown: @Sendable () -> Bool
+    private var openWaiters: [Waiter] = []
+    private var pending: [Int: Pending] = [:]
+    private var nextTicket = 1
+    private var isSealCheckScheduled = false
+    private var isWindowTimerSet = false
+    private var isStopping = false
+
+    // The request being folded: whether a record in the open batch, or in one sealed meanwhile, must be durable.
+    private var requestIsDurable = false
+    private var requestTickets: [Int] = []
+
+    package init(
+        configuration: Configuration,
+        aggregator: consuming Aggregator,
+        lanes: [LaneRunner],
+        scheduler: any Scheduler,
+        log: Log,
+        isClockKnown: @escaping @Sendable () -> Bool
+    ) {
+        precondition(!lanes.isEmpty, "batches need somewhere to go")
+        self.configuration = configuration
+        self.aggregator = aggregator
+        self.lanes = lanes
+        self.scheduler = scheduler
+        self.log = log
+        self.isClockKnown = isClockKnown
+        batcher = Batcher(
+            window: configuration.window,
+            recordCountMax: configuration.batchSize,
+            byteCountMax: configuration.memoryLimit / Limits.openBatchBudgetShare
+        )
+    }
+
+    /// Connects the lanes and drains what the last process left.
+    package func start(spooled: [Lane: SpoolUsage]) {
+        scheduler.preconditionOnLoop()
+        counters.recovered = spooled[.store]?.recordCount ?? 0
+        for runner in lanes {
+            runner.onAcknowledge = { [unowned self] ticket in acknowledged(ticket) }
+            runner.onReadinessChange = { [unowned self] in scheduleSealCheck() }
+        }
+        for runner in lanes { runner.start(spooledStreams: spooled[runner.id]?.streams ?? []) }
+    }
+
+    /// Takes a changed configuration; the open batch follows it from its next record on.
+    package func reconfigure(_ configuration: Configuration) {
+        self.configuration = configuration
+        batcher.window = configuration.window
+        batcher.recordCountMax = configuration.batchSize
+        batcher.byteCountMax = configuration.memoryLimit / Limits.openBatchBudgetShare
+        scheduleSealCheck()
+    }
+
+    // MARK: Figures
+
+    /// Bytes of records in memory: open batch, patterns known, batches on their way, request bodies.
+    package var usedByteCount: Int {
+        aggregator.byteCount + lanes.reduce(0) { $0 + $1.lane.bytesInMemory } + sourceBytes
+    }
+    package var memoryLimit: Int { configuration.memoryLimit }
+    package var durableLevel: Severity? { configuration.durableLevel }
+    package var batchSize: Int { configuration.batchSize }
+    package var window: Duration { configuration.window }
+    package var templateCount: Int { aggregator.templateCount }
+    package var templateEvictionCount: Int { aggregator.templateEvictionCount }
+    package var overflowCount: Int { aggregator.overflowCount }
+    package var openRecordCount: Int { aggregator.recordCount }
+    package var openSeriesCount: Int { aggregator.seriesCount }
+
+    // MARK: Intake
+
+    /// Whether records may come in now; asked before a request is decoded.
+    package var refusal: Refusal? {
+        if isStopping { return .stopping }
+        return usedByteCount >= configuration.memoryLimit ? .memory : nil
+    }
+
+    /// A source begins to hand over the records of one request.
+    package func beginRequest() {
+        scheduler.preconditionOnLoop()
+        requestIsDurable = false
+        requestTickets.removeAll(keepingCapacity: true)
+    }
+
+    /// Folds one record into the open batch. Between ``beginRequest()`` and ``endRequest(_:)`` only.
+    package func fold(_ record: LogRecord) {
+        if aggregator.isFull { seal(.memory) }
+        let now = scheduler.wallClock
+        let outcome: Aggregator.Outcome
+        if record.host.isEmpty {
+            outcome = configuration.hostName.withUnsafeBufferPointer { host in
+                var named = record
+                named.host = host
+                return aggregator.fold(named, now: now)
+            }
+        } else {
+            outcome = aggregator.fold(record, now: now)
+        }
+        counters.accepted += 1
+        if outcome.isMatched { counters.matched += 1 }
+        if let durableLevel = configuration.durableLevel, outcome.severity >= durableLevel { requestIsDurable = true }
+        if !tail.isEmpty { tail.publish(record, severity: outcome.severity, at: record.timestamp ?? now) }
+    }
+
+    /// The source is through. `answer` is called on the loop, now or when every record that has to be durable is.
+    package func endRequest(received: Int, failed: Int, answer: @escaping (Receipt) -> Void) {
+        counters.received += received
+        counters.failed += failed
+        let isDurable = requestIsDurable || !requestTickets.isEmpty
+        if isDurable {
+            let waiter = Waiter(answer)
+            for ticket in requestTickets where pending[ticket] != nil {
+                pending[ticket]?.waiters.append(waiter)
+                waiter.remaining += 1
+            }
+            if requestIsDurable {
+                openWaiters.append(waiter)
+                waiter.remaining += 1
+            }
+            wait(waiter)
+        } else {
+            answer(.folded)
+        }
+        noteFolded(isAwaited: requestIsDurable)
+        requestIsDurable = false
+    }
+
+    /// Counts what was turned away.
+    package func refused(_ refusal: Refusal, recordCount: Int) {
+        counters.received += recordCount
+        counters.refused[refusal, default: 0] += recordCount
+    }
+
+    /// Seals the open batch and calls back when all that was folded before is durable, with the number of records that
+    /// were open.
+    package func flush(answer: @escaping (Receipt, _ recordCount: Int) -> Void) {
+        scheduler.preconditionOnLoop()
+        let openCount = aggregator.recordCount
+        let waiter = Waiter { answer($0, openCount) }
+        for ticket in pending.keys {
+            pending[ticket]?.waiters.append(waiter)
+            waiter.remaining += 1
+        }
+        if openCount > 0 {
+            openWaiters.append(waiter)
+            waiter.remaining += 1
+            batcher.forced()
+            scheduleSealCheck()
+        }
+        wait(waiter)
+    }
+
+    private func wait(_ waiter: Waiter) {
+        guard waiter.remaining > 0 else {
+            waiter.answer?(.durable)
+            waiter.answer = nil
+            return
+        }
+        // The class is confined to the loop like everything here; the box carries it through the @Sendable closure.
+        let box = LoopConfined(waiter)
+        scheduler.schedule(at: scheduler.now.advanced(by: Limits.receiptWait)) {
+            box.value.answer?(.timedOut)
+            box.value.answer = nil
+        }
+    }
+
+    // MARK: Sealing
+
+    private func noteFolded(isAwaited: Bool) {
+        guard aggregator.recordCount > 0 else { return }
+        batcher.recordsFolded(
+            recordCount: aggregator.recordCount,
+            byteCount: aggregator.openByteCount,
+            isFull: aggregator.isFull,
+            isAwaited: isAwaited,
+            now: scheduler.now
+        )
+        if isAwaited || aggregator.recordCount >= configuration.batchSize
+            || aggregator.openByteCount >= batcher.byteCountMax
+        {
+            scheduleSealCheck()
+        }
+        setWindowTimer()
+    }
+
+    /// Looks, after the loop has read what other connections have ready, whether the batch should be sealed: so requests
+    /// that came in together share one commit.
+    private func scheduleSealCheck() {
+        guard !isSealCheckScheduled else { return }
+        isSealCheckScheduled = true
+        scheduler.execute { [self] in
+            isSealCheckScheduled = false
+            sealIfDue()
+        }
+    }
+
+    private func setWindowTimer() {
+        guard !isWindowTimerSet, let deadline = batcher.deadline else { return }
+        isWindowTimerSet = true
+        scheduler.schedule(at: deadline) { [self] in
+            isWindowTimerSet = false
+            sealIfDue()
+            // Sealed early meanwhile: a younger batch is open, with a later deadline.
+            if let deadline = batcher.deadline, deadline > scheduler.now { setWindowTimer() }
+        }
+    }
+
+    private func sealIfDue() {
+        if let reason = batcher.sealReason(now: scheduler.now, readiness: readiness) { seal(reason) }
+    }
+
+    /// The least ready lane decides, each for at most its patience; a lane that is away or stalled holds up nobody.
+    private var readiness: Batcher.Readiness {
+        var readiness = Batcher.Readiness.ready
+        for runner in lanes {
+            switch runner.lane.readiness {
+            case .busy: return .busy
+            case .stalled: readiness = .stalled
+            case .ready: break
+            }
+        }
+        return readiness
+    }
+
+    private func seal(_ reason: SealReason) {
+        let batch = aggregator.seal(now: scheduler.wallClock, clockIsKnown: isClockKnown())
+        batcher.sealed()
+        guard let batch else { return }
+        counters.sealed[reason, default: 0] += 1
+        counters.sealedSeries += batch.seriesCount
+        let ticket = nextTicket
+        nextTicket += 1
+        if requestIsDurable {
+            // In the middle of a request: its durable records are in this batch.
+            requestTickets.append(ticket)
+            requestIsDurable = false
+        }
+        let isAwaited = !openWaiters.isEmpty || !requestTickets.isEmpty
+        pending[ticket] = Pending(remainingLanes: lanes.count, waiters: openWaiters)
+        openWaiters = []
+        for runner in lanes { runner.deliver(batch, ticket: ticket, isAwaited: isAwaited) }
+    }
+
+    private func acknowledged(_ ticket: Int) {
+        guard var entry = pending[ticket] else { return }
+        entry.remainingLanes -= 1
+        guard entry.remainingLanes == 0 else {
+            pending[ticket] = entry
+            return
+        }
+        pending[ticket] = nil
+        for waiter in entry.waiters {
+            waiter.remaining -= 1
+            if waiter.remaining == 0 {
+                waiter.answer?(.durable)
+                waiter.answer = nil
+            }
+        }
+    }
+
+    // MARK: Stopping
+
+    /// Takes no more records, delivers what it can within ``Limits/stopPatience``, spills the rest, and calls back when
+    /// nothing is left in memory or a second more has passed.
+    package func stop(completion: @escaping @Sendable () -> Void) {
+        scheduler.preconditionOnLoop()
+        guard !isStopping else { return }
+        isStopping = true
+        seal(.shutdown)
+        let patienceEnd = scheduler.now.advanced(by: Limits.stopPatience)
+        waitUntilSettled(until: patienceEnd) { [self] in
+            for runner in lanes { runner.stop() }
+            waitUntilSettled(until: scheduler.now.advanced(by: .seconds(1))) { [self] in
+                for runner in lanes where !runner.lane.isSettled {
+                    let count = runner.lane.counts.inMemory
+                    log.error(
+                        "lane \(runner.id.rawValue): stopped with \(count) records that neither sink nor spool took"
+                    )
+                    if runner.id == .store { counters.dropped += count }
+                }
+                completion()
+            }
+        }
+    }
+
+    private func waitUntilSettled(until end: MonotonicTime, then: @escaping @Sendable () -> Void) {
+        if lanes.allSatisfy(\.lane.isSettled) || scheduler.now >= end { return then() }
+        scheduler.schedule(at: scheduler.now.advanced(by: .milliseconds(5))) { [self] in
+            waitUntilSettled(until: end, then: then)
+        }
+    }
+}
+
+/// Carries a value that belongs to the loop through a `@Sendable` closure that runs on the loop.
+///
+/// `@unchecked Sendable`: who makes one promises that both ends are on the same scheduler.
+package struct LoopConfined<Value>: @unchecked Sendable {
+    package let value: Value
+    package init(_ value: Value) { self.value = value }
+}

@@ -1,0 +1,223 @@
+package import Delivery
+package import LogModel
+package import Ports
+package import Telemetry
+
+/// Drives one delivery lane: carries out its actions on a sink and the spool, and feeds the answers back as events.
+///
+/// `@unchecked Sendable`: every stored property is used on the scheduler's loop only, which ``perform(_:)`` checks; the
+/// closures given to sinks and spool hop back before they touch anything.
+package final class LaneRunner: @unchecked Sendable {
+    package let id: Lane
+    package let sink: any Sink
+    package private(set) var lane: DeliveryLane
+    /// The last failure's text, safe to show; `nil` when the last send succeeded.
+    package private(set) var lastError: SinkError?
+    /// Batches applied by the sink, spans sent, and bytes of payload sent, since the start.
+    package private(set) var deliveredBatchCount = 0
+    package private(set) var spilledBatchCount = 0
+    package private(set) var spillFailureCount = 0
+    package private(set) var sendSeconds = 0.0
+    package private(set) var sendCount = 0
+
+    private let spool: any Spool
+    private let node: NodeID
+    private let scheduler: any Scheduler
+    private let log: Log
+    private var sendStartedAt: MonotonicTime?
+    private var patience: (at: MonotonicTime, number: Int)?
+    private var isPatienceTimerSet = false
+
+    /// Called on the loop: a batch is durable; the lane's readiness changed.
+    package var onAcknowledge: (Int) -> Void = { _ in }
+    package var onReadinessChange: () -> Void = {}
+
+    package init(
+        id: Lane,
+        sink: any Sink,
+        spool: any Spool,
+        spooled: SpoolUsage,
+        node: NodeID,
+        generator: any RandomNumberGenerator,
+        scheduler: any Scheduler,
+        log: Log
+    ) {
+        self.id = id
+        self.sink = sink
+        self.spool = spool
+        self.node = node
+        self.scheduler = scheduler
+        self.log = log
+        lane = DeliveryLane(
+            spooledBatchCount: spooled.batchCount,
+            spooledRecordCount: spooled.recordCount,
+            generator: generator
+        )
+    }
+
+    /// Makes the sink forget streams that can never be sent again, then drains what the last process left.
+    package func start(spooledStreams: [StreamID]) {
+        sink.forgetStreams(except: lane.streams + spooledStreams, of: node)
+        perform(lane.started(now: scheduler.now))
+    }
+
+    package func deliver(_ batch: Batch, ticket: Int, isAwaited: Bool) {
+        perform(lane.batchSealed(batch, ticket: ticket, isAwaited: isAwaited, now: scheduler.now))
+    }
+
+    package func stop() {
+        perform(lane.stopped())
+    }
+
+    private func perform(_ actions: [DeliveryLane.Action]) {
+        scheduler.preconditionOnLoop()
+        for action in actions { perform(action) }
+    }
+
+    private func perform(_ action: DeliveryLane.Action) {
+        switch action {
+        case .send(let span, let items, let number):
+            send(span, items, number: number)
+        case .spill(let item):
+            spilledBatchCount += 1
+            spool.append(spooled(item), durable: item.isAwaited) { result in
+                self.scheduler.execute { self.spillEnded(item, result) }
+            }
+        case .readSpool:
+            spool.head(of: id, byteCountMax: Limits.drainByteCountMax) { result in
+                self.scheduler.execute { self.spoolReadEnded(result) }
+            }
+        case .removeSpooled(let stream, let sequence):
+            spool.remove(lane: id, stream: stream, through: sequence) { [log, id] result in
+                // The sink remembers what it applied: a batch left in the spool costs a look, not a count.
+                if case .failure(let error) = result { log.warning("lane \(id.rawValue): \(error)") }
+            }
+        case .setAside(let item, let reason):
+            log.error("lane \(id.rawValue): set aside a batch of \(item.batch.recordCount) records: \(reason)")
+            spool.deadLetter(spooled(item), reason: reason) { result in
+                self.scheduler.execute { self.settingAsideEnded(item, result) }
+            }
+        case .acknowledge(let ticket):
+            onAcknowledge(ticket)
+        case .scheduleRetry(let time):
+            scheduler.schedule(at: time) { self.perform(self.lane.retryDue(now: self.scheduler.now)) }
+        case .scheduleProbe(let time):
+            scheduler.schedule(at: time) { self.perform(self.lane.probeDue()) }
+        case .probe:
+            sink.probe { isReachable in
+                self.scheduler.execute {
+                    self.perform(self.lane.probed(isReachable: isReachable, now: self.scheduler.now))
+                }
+            }
+        case .schedulePatience(let time, let number):
+            patience = (time, number)
+            setPatienceTimer()
+        case .readinessChanged:
+            onReadinessChange()
+        case .outageBegan(let failure, let reason, let pause):
+            let text =
+                "\(sink.name): \(reason) (\(failure.rawValue)); next attempt in \(pause.seconds.rounded(toPlaces: 1)) s"
+            // Once an outage, then quietly: a night without a database is one line, not thousands.
+            if lane.attempts <= 1 { log.warning(text) } else { log.debug(text) }
+        case .outageEnded(let duration):
+            log.notice("\(sink.name): is back after \(duration.seconds.rounded(toPlaces: 1)) s")
+        }
+    }
+
+    private func spooled(_ item: DeliveryLane.Item) -> SpooledBatch {
+        SpooledBatch(lane: id, stream: item.stream, sequence: item.sequence, batch: item.batch)
+    }
+
+    private func send(_ span: BatchSpan, _ items: [DeliveryLane.Item], number: Int) {
+        sendStartedAt = scheduler.now
+        sink.apply(span, items.map(\.batch), from: node) { result in
+            self.scheduler.execute { self.sendEnded(number, batchCount: items.count, result) }
+        }
+    }
+
+    private func sendEnded(_ number: Int, batchCount: Int, _ result: Result<SinkAnswer, SinkError>) {
+        let now = scheduler.now
+        if let started = sendStartedAt { sendSeconds += now.since(started).seconds }
+        sendStartedAt = nil
+        sendCount += 1
+        switch result {
+        case .success(let answer):
+            lastError = nil
+            deliveredBatchCount += batchCount
+            switch answer {
+            case .applied:
+                perform(lane.sendSucceeded(number, through: nil, now: now))
+            case .alreadyApplied(let applied):
+                perform(lane.sendSucceeded(number, through: applied, now: now))
+            }
+        case .failure(let error):
+            lastError = error
+            perform(lane.sendFailed(number, error.failureClass, reason: error.description, now: now))
+        }
+    }
+
+    private func spillEnded(_ item: DeliveryLane.Item, _ result: Result<Void, SinkError>) {
+        switch result {
+        case .success:
+            perform(lane.spillSucceeded(item, now: scheduler.now))
+        case .failure(let error):
+            spillFailureCount += 1
+            // The first of a row of failures is worth a person's attention, the rest a counter.
+            if spillFailureCount & (spillFailureCount - 1) == 0 {
+                log.error("lane \(id.rawValue): the spool refused a batch, it stays in memory: \(error)")
+            }
+            perform(lane.spillFailed(item, now: scheduler.now))
+        }
+    }
+
+    private func spoolReadEnded(_ result: Result<SpoolHead?, SinkError>) {
+        switch result {
+        case .success(let head):
+            let backlog = head.map { head in
+                DeliveryLane.Backlog(
+                    stream: head.stream,
+                    previous: head.previous,
+                    batches: head.batches.map { ($0.sequence, $0.batch) }
+                )
+            }
+            perform(lane.spoolRead(backlog, now: scheduler.now))
+        case .failure(let error):
+            log.error("lane \(id.rawValue): \(error)")
+            perform(lane.spoolReadFailed(now: scheduler.now))
+        }
+    }
+
+    private func settingAsideEnded(_ item: DeliveryLane.Item, _ result: Result<Void, SinkError>) {
+        switch result {
+        case .success:
+            perform(lane.settingAsideSucceeded(item, now: scheduler.now))
+        case .failure(let error):
+            log.error("lane \(id.rawValue): \(error)")
+            perform(lane.settingAsideFailed(item, now: scheduler.now))
+        }
+    }
+
+    /// One timer serves all sends: thousands of sends a second would otherwise leave a quarter second's worth of timers.
+    private func setPatienceTimer() {
+        guard !isPatienceTimerSet, let patience else { return }
+        isPatienceTimerSet = true
+        scheduler.schedule(at: patience.at) { self.patienceTimerFired() }
+    }
+
+    private func patienceTimerFired() {
+        isPatienceTimerSet = false
+        guard let due = patience else { return }
+        guard scheduler.now >= due.at else { return setPatienceTimer() }
+        patience = nil
+        perform(lane.patienceEnded(due.number, now: scheduler.now))
+    }
+}
+
+extension Double {
+    /// For messages: 0.1234 with two places is 0.12.
+    package func rounded(toPlaces places: Int) -> Double {
+        var factor = 1.0
+        for _ in 0..<places { factor *= 10 }
+        return (self * factor).rounded() / factor
+    }
+}

@@ -1,0 +1,137 @@
+internal import Foundation
+
+/// A real `logboomd`, started with nothing but environment variables, on a port and in a folder of its own.
+package final class DaemonProcess: Sendable {
+    package let child: ChildProcess
+    /// On 127.0.0.1.
+    package let port: Int
+    /// Also listened on.
+    package var socketPath: String { state.file("logboom.sock") }
+    /// `STATE_DIRECTORY`: outlives the process, for a restart in the same folder.
+    package let state: TemporaryDirectory
+
+    /// Starts the daemon and returns when it takes connections.
+    ///
+    /// - Parameters:
+    ///   - settings: over these: a free port and a unix socket, `STATE_DIRECTORY` in `state`, a window of an hour.
+    ///   - arguments: after the program's name.
+    package init(
+        _ settings: [String: String] = [:],
+        arguments: [String] = [],
+        state: TemporaryDirectory? = nil
+    ) throws {
+        let state = try state ?? TemporaryDirectory()
+        self.state = state
+        child = try Self.launch(settings, arguments: arguments, state: state)
+        let child = child
+        port = try Wait.until("logboomd to listen; it says: \(child.errors)", .seconds(20)) {
+            if let end = child.ended { throw TestingError("logboomd did not start, \(end): \(child.errors)") }
+            return Self.port(in: child.errors)
+        }
+    }
+
+    /// Starts `logboomd` without waiting for anything: for tests of what stops a start.
+    package static func launch(
+        _ settings: [String: String] = [:],
+        arguments: [String] = [],
+        state: TemporaryDirectory
+    ) throws -> ChildProcess {
+        var environment = settings
+        let standard = [
+            "LISTEN": "127.0.0.1:0,unix:\(state.file("logboom.sock"))", "STATE_DIRECTORY": state.path,
+            "LOG_FORMAT": "text", "AGGREGATION_WINDOW": "3600",
+        ]
+        environment.merge(standard) { given, _ in given }
+        return try ChildProcess([try Programs.path("logboomd")] + arguments, environment: environment)
+    }
+
+    /// The port in "listens on 127.0.0.1:PORT".
+    private static func port(in log: String) -> Int? {
+        guard let start = log.range(of: "listens on 127.0.0.1:")?.upperBound else { return nil }
+        let digits = log[start...].prefix { $0.isNumber }
+        // The line is written by one write(2), but only a character after the number says that it is whole.
+        return log[start...].count > digits.count ? Int(digits) : nil
+    }
+
+    /// What it logged so far.
+    package var log: String { child.errors }
+
+    package var address: HTTPTestAddress { .port(port) }
+
+    /// One request on a connection of its own.
+    package func request(
+        _ method: String,
+        _ path: String,
+        _ body: [UInt8]? = nil,
+        headers: [String: String] = [:]
+    ) throws -> HTTPTestAnswer {
+        try HTTPTestConnection(address).send(method, path, body, headers: headers)
+    }
+
+    package func get(_ path: String) throws -> HTTPTestAnswer {
+        try request("GET", path)
+    }
+
+    package func post(
+        _ path: String,
+        _ body: String = "",
+        type: String = "application/json"
+    ) throws -> HTTPTestAnswer {
+        try request("POST", path, Array(body.utf8), headers: ["Content-Type": type])
+    }
+
+    /// Waits for a line of the log that contains `text`.
+    package func waitForLog(_ text: String, _ limit: Duration = .seconds(10)) throws {
+        try Wait.until("\"\(text)\" in the log, which is: \(self.log)", limit, holds: { self.log.contains(text) })
+    }
+
+    /// Waits until `/stats` is as wanted, and returns it.
+    @discardableResult
+    package func waitForStats(
+        _ what: String,
+        _ limit: Duration = .seconds(20),
+        _ condition: (HTTPTestAnswer) -> Bool
+    ) throws -> HTTPTestAnswer {
+        var last: HTTPTestAnswer?
+        return try Wait.until("\(what) in \(last?.text ?? "")\nlog: \(self.log)", limit) {
+            let stats = try self.get("/stats")
+            last = stats
+            return condition(stats) ? stats : nil
+        }
+    }
+
+    /// SIGTERM, and how it ended.
+    package func terminate(_ limit: Duration = .seconds(10)) throws -> ChildProcess.End {
+        child.signal(SIGTERM)
+        return try child.waitForEnd(limit)
+    }
+
+    /// SIGKILL: what a power cut or the kernel's memory guard does to a process.
+    package func kill9() {
+        child.kill()
+    }
+
+    /// SIGHUP: read the configuration again.
+    package func hangUp() {
+        child.signal(SIGHUP)
+    }
+}
+
+/// Where the programs under test are: beside the test bundle.
+package enum Programs {
+    /// The absolute path of one of this package's programs.
+    package static func path(_ name: String) throws -> String {
+        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        let path = URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent(name).path
+        guard FileManager.default.isExecutableFile(atPath: path) else {
+            throw TestingError("run \(name): \(path) is not there; build with swift build --build-tests")
+        }
+        return path
+    }
+
+    /// The path of an installed program, looked for in `PATH`; `nil` when it is not there.
+    package static func installed(_ name: String) -> String? {
+        (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(name)" }
+            .first { FileManager.default.isExecutableFile(atPath: $0) }
+    }
+}

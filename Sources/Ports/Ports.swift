@@ -1,0 +1,216 @@
+package import Delivery
+package import LogModel
+
+/// A thread that can be asked whether it still moves: the block runs on it after what it is doing.
+package protocol Pingable: Sendable {
+    /// Short name for messages, such as `spool`.
+    var threadName: String { get }
+    func ping(_ answer: @escaping @Sendable () -> Void)
+}
+
+/// The lanes there can be, one a sink. Raw values stand in the spool and in metrics: never change one.
+package enum Lane: String, Sendable, CaseIterable {
+    /// PostgreSQL, or the embedded store when no PostgreSQL is configured.
+    case store
+    /// The analytics node.
+    case forward
+}
+
+/// Why a sink did not apply what it was given.
+package struct SinkError: Error, Sendable, CustomStringConvertible {
+    package var failureClass: FailureClass
+    /// What was attempted, on what, with which code. Safe to log: no secrets, no log text.
+    package var description: String
+    /// A short code for grouping: an SQLSTATE, an HTTP status, an errno name.
+    package var code: String
+
+    package init(_ failureClass: FailureClass, code: String, _ description: String) {
+        self.failureClass = failureClass
+        self.code = code
+        self.description = description
+    }
+}
+
+/// What a sink says of a span it now holds durably.
+package enum SinkAnswer: Sendable, Equatable {
+    /// Applied by this very call.
+    case applied
+    /// Nothing was done: everything up to here had been applied before. Below the span's `last` when an earlier attempt got
+    /// through with fewer batches; the caller sends the rest under a new span.
+    case alreadyApplied(through: Int64)
+}
+
+/// Where batches go. One lane drives one sink, with at most one call of ``apply(_:_:from:completion:)`` under way.
+package protocol Sink: Sendable {
+    /// Short name for messages and metric labels: `postgres`, `embedded`, `forward`.
+    var name: String { get }
+
+    /// Applies `batches`, which are all of `span`, in one transaction, if nothing after `span.previous` was applied.
+    /// Connects when it has to. Calls `completion` exactly once, on any thread, also when it fails.
+    func apply(
+        _ span: BatchSpan,
+        _ batches: [Batch],
+        from node: NodeID,
+        completion: @escaping @Sendable (Result<SinkAnswer, SinkError>) -> Void
+    )
+
+    /// Whether the sink can be reached at all, found out cheaply and without logging in; at most 2 s.
+    func probe(completion: @escaping @Sendable (Bool) -> Void)
+
+    /// Forgets, at the sink, the progress of every stream of `node` but these. Called once after a start, when the streams
+    /// named are all that can ever be sent again. A failure is harmless: rows of dead streams stay until the next start.
+    func forgetStreams(except live: [StreamID], of node: NodeID)
+
+    /// Closes the connection and ends the thread; `completion` when done.
+    func close(completion: @escaping @Sendable () -> Void)
+}
+
+/// A batch as the spool keeps it, under a name that never changes.
+package struct SpooledBatch: Sendable {
+    package var lane: Lane
+    package var stream: StreamID
+    package var sequence: Int64
+    package var batch: Batch
+
+    package init(lane: Lane, stream: StreamID, sequence: Int64, batch: Batch) {
+        self.lane = lane
+        self.stream = stream
+        self.sequence = sequence
+        self.batch = batch
+    }
+}
+
+/// What the spool holds for one lane.
+package struct SpoolUsage: Sendable, Equatable {
+    package var batchCount = 0
+    package var recordCount = 0
+    package var byteCount = 0
+    /// Streams with batches in the spool.
+    package var streams: [StreamID] = []
+
+    package init() {}
+}
+
+/// The next batches to drain: neighbours in one stream, oldest first.
+package struct SpoolHead: Sendable {
+    package var stream: StreamID
+    /// Sequence of the batch before the first; what a span needs as `previous`.
+    package var previous: Int64
+    package var batches: [SpooledBatch]
+
+    package init(stream: StreamID, previous: Int64, batches: [SpooledBatch]) {
+        self.stream = stream
+        self.previous = previous
+        self.batches = batches
+    }
+}
+
+/// The durable queue used while a sink is away. Every call is carried out in order on one thread of its own; `completion` is
+/// called exactly once, on that thread.
+package protocol Spool: Sendable {
+    /// Keeps the batch. With `durable` it is synced to disk before `completion` says success (survives a power cut);
+    /// without, it survives the process (kill -9) and reaches the disk within the operating system's write-back time.
+    /// Appends that wait together share one transaction.
+    func append(
+        _ batch: SpooledBatch,
+        durable: Bool,
+        completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
+    )
+
+    /// The oldest batches of a lane, at most `byteCountMax` payload bytes but at least one batch; `nil` when there are none.
+    /// Unreadable ones are set aside as dead letters on the way and counted.
+    func head(
+        of lane: Lane,
+        byteCountMax: Int,
+        completion: @escaping @Sendable (Result<SpoolHead?, SinkError>) -> Void
+    )
+
+    /// Removes a stream's batches up to and including `sequence`: the sink holds them. Not synced; should it be undone by a
+    /// power cut, the sink's own record of what it applied keeps the counts right.
+    func remove(
+        lane: Lane,
+        stream: StreamID,
+        through sequence: Int64,
+        completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
+    )
+
+    /// Moves a batch that can never be delivered out of the way, with the reason, and keeps it for a person.
+    func deadLetter(
+        _ batch: SpooledBatch,
+        reason: String,
+        completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
+    )
+
+    /// Syncs everything so far to the disk, then says what each lane holds.
+    func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void)
+}
+
+/// A question to the store: which patterns, most frequent or most recent first.
+package struct PatternQuery: Sendable, Equatable {
+    package enum Order: String, Sendable, CaseIterable { case count, lastSeen = "last_seen", firstSeen = "first_seen" }
+
+    /// Only rows last seen at or after this.
+    package var since: Timestamp?
+    package var minimumSeverity: Severity?
+    package var source: String?
+    /// Only patterns whose text contains this, in any case of ASCII letters.
+    package var search: String?
+    package var order: Order = .count
+    /// 1...1000.
+    package var limit = 20
+
+    package init() {}
+}
+
+/// A pattern as users see it: a template with its statistics, summed over windows and hosts.
+package struct PatternRow: Sendable, Equatable {
+    package var patternID: Int64
+    package var pattern: String
+    package var level: String
+    package var source: String
+    package var count: Int
+    package var firstSeen: Timestamp
+    package var lastSeen: Timestamp
+    /// A JSON array of strings, newest rows' samples first, at most five.
+    package var samples: String
+
+    package init(
+        patternID: Int64,
+        pattern: String,
+        level: String,
+        source: String,
+        count: Int,
+        firstSeen: Timestamp,
+        lastSeen: Timestamp,
+        samples: String
+    ) {
+        self.patternID = patternID
+        self.pattern = pattern
+        self.level = level
+        self.source = source
+        self.count = count
+        self.firstSeen = firstSeen
+        self.lastSeen = lastSeen
+        self.samples = samples
+    }
+}
+
+/// What `/health/db` says of the store.
+package struct StoreStatus: Sendable {
+    package var isConnected: Bool
+    /// e.g. `15.18`; empty when it was never reached.
+    package var serverVersion: String
+    package var latency: Duration?
+
+    package init(isConnected: Bool, serverVersion: String, latency: Duration?) {
+        self.isConnected = isConnected
+        self.serverVersion = serverVersion
+        self.latency = latency
+    }
+}
+
+/// Answers questions about what is stored, on a connection that never holds up writing.
+package protocol PatternReader: Sendable {
+    func patterns(_ query: PatternQuery, completion: @escaping @Sendable (Result<[PatternRow], SinkError>) -> Void)
+    func status(completion: @escaping @Sendable (Result<StoreStatus, SinkError>) -> Void)
+}

@@ -1,0 +1,246 @@
+internal import JSONBytes
+internal import LogModel
+internal import PostgresClient
+
+/// How long a row of `aggregated_logs` counts for. Ten minutes say well enough when something happened, and a pattern that
+/// never stops makes at most 144 rows a day.
+package let bucketDuration: Duration = .seconds(600)
+
+/// Turns series of batches into columns and stores them with one upsert for each portion.
+///
+/// Bounds: at most ``seriesCountMax`` series and about ``byteCountMax`` bytes are held at a time; libpq holds them once more
+/// while it sends.
+struct PatternWriter {
+    /// Past this a larger statement is no faster (measurements.md, C), it only takes more memory at both ends.
+    static let seriesCountMax = 2000
+    static let byteCountMax = 256 * 1024
+    /// For source, host, tenant and dashboard each. They stand in one index, whose rows PostgreSQL limits to 2704 bytes
+    /// (BTMaxItemSize); a longer one is cut, so that no sender can make a batch that cannot be stored.
+    static let identityByteCountMax = 512
+
+    static let statementName = "logboom_upsert"
+
+    /// $1 is the node, the others are arrays of one length. Sorted, so that two writers lock rows in one order and cannot
+    /// deadlock. Series of one key are summed first, as a statement may touch a row only once.
+    static let statement = """
+        INSERT INTO aggregated_logs AS stored (
+            pattern_id, bucket, level, source, host, tenant, dashboard, node_id,
+            message_pattern, count, first_seen, last_seen, metadata, sample_messages,
+            latency_count, latency_sum, latency_min, latency_max, clock_guessed)
+        SELECT
+            d.pattern_id, d.bucket, d.level, d.source, d.host, d.tenant, d.dashboard, $1::uuid,
+            min(d.message_pattern), sum(d.count)::bigint, min(d.first_seen), max(d.last_seen),
+            ((array_agg(d.metadata ORDER BY d.position DESC) FILTER (WHERE d.metadata IS NOT NULL))[1])::jsonb,
+            ((array_agg(d.samples ORDER BY d.position) FILTER (WHERE d.samples IS NOT NULL))[1])::jsonb,
+            sum(d.latency_count)::bigint, sum(d.latency_sum), min(d.latency_min), max(d.latency_max),
+            bool_or(d.clock_guessed)
+        FROM unnest(
+            $2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+            $10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::text[],
+            $15::bigint[], $16::float8[], $17::float8[], $18::float8[], $19::bool[]
+        ) WITH ORDINALITY AS d (
+            pattern_id, bucket, level, source, host, tenant, dashboard, message_pattern,
+            count, first_seen, last_seen, metadata, samples,
+            latency_count, latency_sum, latency_min, latency_max, clock_guessed, position)
+        GROUP BY d.pattern_id, d.bucket, d.level, d.source, d.host, d.tenant, d.dashboard
+        ORDER BY d.pattern_id, d.bucket, d.level, d.source, d.host, d.tenant, d.dashboard
+        ON CONFLICT (pattern_id, bucket, level, source, host, tenant, dashboard, node_id) DO UPDATE SET
+            count = coalesce(stored.count, 0) + EXCLUDED.count,
+            first_seen = least(stored.first_seen, EXCLUDED.first_seen),
+            last_seen = greatest(stored.last_seen, EXCLUDED.last_seen),
+            metadata = CASE
+                WHEN EXCLUDED.metadata IS NULL THEN stored.metadata
+                WHEN jsonb_typeof(stored.metadata) IS DISTINCT FROM 'object' THEN EXCLUDED.metadata
+                WHEN pg_column_size(stored.metadata) < 4096 THEN stored.metadata || EXCLUDED.metadata
+                ELSE stored.metadata
+            END,
+            sample_messages = CASE
+                WHEN EXCLUDED.sample_messages IS NULL THEN stored.sample_messages
+                WHEN jsonb_typeof(stored.sample_messages) IS DISTINCT FROM 'array' THEN EXCLUDED.sample_messages
+                WHEN jsonb_array_length(stored.sample_messages) >= 5 THEN stored.sample_messages
+                ELSE (
+                    SELECT jsonb_agg(s.message ORDER BY s.position)
+                    FROM jsonb_array_elements(stored.sample_messages || EXCLUDED.sample_messages)
+                        WITH ORDINALITY AS s (message, position)
+                    WHERE s.position <= 5)
+            END,
+            latency_count = coalesce(stored.latency_count + EXCLUDED.latency_count,
+                stored.latency_count, EXCLUDED.latency_count),
+            latency_sum = coalesce(stored.latency_sum + EXCLUDED.latency_sum, stored.latency_sum, EXCLUDED.latency_sum),
+            latency_min = least(stored.latency_min, EXCLUDED.latency_min),
+            latency_max = greatest(stored.latency_max, EXCLUDED.latency_max),
+            clock_guessed = stored.clock_guessed OR EXCLUDED.clock_guessed
+        """
+
+    private var patternID = ArrayColumn(.int8)
+    private var bucket = ArrayColumn(.timestamptz)
+    private var level = ArrayColumn(.text)
+    private var source = ArrayColumn(.text)
+    private var host = ArrayColumn(.text)
+    private var tenant = ArrayColumn(.text)
+    private var dashboard = ArrayColumn(.text)
+    private var pattern = ArrayColumn(.text)
+    private var count = ArrayColumn(.int8)
+    private var firstSeen = ArrayColumn(.timestamptz)
+    private var lastSeen = ArrayColumn(.timestamptz)
+    private var metadata = ArrayColumn(.text)
+    private var samples = ArrayColumn(.text)
+    private var latencyCount = ArrayColumn(.int8)
+    private var latencySum = ArrayColumn(.float8)
+    private var latencyMinimum = ArrayColumn(.float8)
+    private var latencyMaximum = ArrayColumn(.float8)
+    private var clockGuessed = ArrayColumn(.bool)
+    private var parameters = QueryParameters()
+    private var json = JSONWriter()
+
+    /// Whether the portion should be stored before another series is added.
+    private var isFull: Bool {
+        patternID.count >= Self.seriesCountMax
+            || samples.byteCount + metadata.byteCount + pattern.byteCount >= Self.byteCountMax
+    }
+
+    /// Why a batch was not stored.
+    enum Failure: Error {
+        case server(PostgresError)
+        case format(BatchFormatError)
+    }
+
+    /// Stores all series of `batches` within the transaction that `connection` is in.
+    mutating func write(_ batches: [Batch], of node: NodeID, _ connection: Connection) throws(Failure) {
+        removeAll()
+        for batch in batches {
+            var failure: PostgresError?
+            do throws(BatchFormatError) {
+                try BatchReader.forEachSeries(in: batch) { header, series in
+                    guard failure == nil else { return }
+                    add(series, header)
+                    guard isFull else { return }
+                    do throws(PostgresError) {
+                        try flush(node, connection)
+                    } catch {
+                        failure = error
+                    }
+                }
+            } catch {
+                throw .format(error)
+            }
+            if let failure { throw .server(failure) }
+        }
+        do throws(PostgresError) {
+            if patternID.count > 0 { try flush(node, connection) }
+        } catch {
+            throw .server(error)
+        }
+    }
+
+    private mutating func add(_ series: SeriesView, _ header: BatchReader) {
+        patternID.append(Int64(bitPattern: series.templateID))
+        bucket.append(unixMicroseconds: Self.bucketStart(header.windowStart))
+        let name = series.severity.name
+        level.append(text: ByteView(start: name.utf8Start, count: name.utf8CodeUnitCount))
+        source.append(text: Self.identity(series.source))
+        host.append(text: Self.identity(series.host))
+        tenant.append(text: Self.identity(series.tenant))
+        dashboard.append(text: Self.identity(series.dashboard))
+        pattern.append(text: series.template)
+        count.append(Int64(series.count))
+        firstSeen.append(unixMicroseconds: series.firstSeen.microseconds)
+        lastSeen.append(unixMicroseconds: series.lastSeen.microseconds)
+        appendMetadata(series.attributes)
+        appendSamples(series.samples)
+        if let latency = series.latency {
+            latencyCount.append(Int64(latency.count))
+            latencySum.append(latency.sum)
+            latencyMinimum.append(latency.minimum)
+            latencyMaximum.append(latency.maximum)
+        } else {
+            latencyCount.appendNull()
+            latencySum.appendNull()
+            latencyMinimum.appendNull()
+            latencyMaximum.appendNull()
+        }
+        clockGuessed.append(!header.clockIsKnown)
+    }
+
+    private mutating func appendMetadata(_ attributes: [AttributeSummaryView]) {
+        if attributes.isEmpty { return metadata.appendNull() }
+        json.reset()
+        json.beginObject()
+        for attribute in attributes {
+            json.key(bytes: attribute.key)
+            json.beginObject()
+            json.key("values")
+            json.beginObject()
+            for (value, count) in attribute.values {
+                json.key(bytes: value)
+                json.integer(count)
+            }
+            json.endObject()
+            json.key("other")
+            json.integer(attribute.otherCount)
+            json.endObject()
+        }
+        json.endObject()
+        metadata.append(text: json.bytes)
+    }
+
+    private mutating func appendSamples(_ messages: [ByteView]) {
+        if messages.isEmpty { return samples.appendNull() }
+        json.reset()
+        json.beginArray()
+        for message in messages { json.string(bytes: message) }
+        json.endArray()
+        samples.append(text: json.bytes)
+    }
+
+    private mutating func flush(_ node: NodeID, _ connection: Connection) throws(PostgresError) {
+        parameters.removeAll()
+        parameters.append(uuid: node.bytes)
+        for column in [
+            patternID, bucket, level, source, host, tenant, dashboard, pattern, count, firstSeen, lastSeen, metadata,
+            samples, latencyCount, latencySum, latencyMinimum, latencyMaximum, clockGuessed,
+        ] {
+            parameters.append(column)
+        }
+        removeAll()
+        _ = try connection.execute(prepared: Self.statementName, parameters, action: "upsert patterns")
+        parameters.removeAll()
+    }
+
+    private mutating func removeAll() {
+        patternID.removeAll()
+        bucket.removeAll()
+        level.removeAll()
+        source.removeAll()
+        host.removeAll()
+        tenant.removeAll()
+        dashboard.removeAll()
+        pattern.removeAll()
+        count.removeAll()
+        firstSeen.removeAll()
+        lastSeen.removeAll()
+        metadata.removeAll()
+        samples.removeAll()
+        latencyCount.removeAll()
+        latencySum.removeAll()
+        latencyMinimum.removeAll()
+        latencyMaximum.removeAll()
+        clockGuessed.removeAll()
+    }
+
+    /// The start of the ten minutes that a window began in, in microseconds since 1970; rounds down before 1970 as well.
+    static func bucketStart(_ windowStart: Timestamp) -> Int64 {
+        let length = bucketDuration.components.seconds * 1_000_000
+        let micros = windowStart.microseconds
+        let remainder = micros % length
+        return micros - (remainder < 0 ? remainder + length : remainder)
+    }
+
+    /// The text, cut at a scalar's edge when it is too long for the index.
+    static func identity(_ text: ByteView) -> ByteView {
+        guard text.count > identityByteCountMax else { return text }
+        var end = identityByteCountMax
+        while end > 0, text[end] & 0xC0 == 0x80 { end -= 1 }
+        return ByteView(rebasing: text[..<end])
+    }
+}

@@ -1,0 +1,57 @@
+internal import PostgresClient
+
+/// Where PostgreSQL is and who we are there.
+package struct PostgresSettings: Sendable {
+    /// A name, an address, or the folder of a unix socket (begins with `/`).
+    package var host: String
+    package var port: Int
+    package var database: String
+    package var user: String
+    /// Asked at every attempt to connect, so that a password mended in its file works without a restart. Called on the
+    /// sink's and the reader's threads.
+    package var password: @Sendable () -> String?
+    /// libpq's `sslmode`.
+    package var sslMode: String
+    /// How many sessions there may be at once. The sink needs one; below two, reading opens a session for each question
+    /// and closes it after the answer.
+    package var poolMax: Int
+
+    package var connectTimeout: Duration = .seconds(5)
+    package var statementTimeout: Duration = .seconds(15)
+    /// For an answer of any kind; longer than `statementTimeout`, which the server keeps.
+    package var answerTimeout: Duration = .seconds(20)
+
+    package init(
+        host: String,
+        port: Int = 5432,
+        database: String,
+        user: String,
+        password: @escaping @Sendable () -> String? = { nil },
+        sslMode: String = "prefer",
+        poolMax: Int = 2
+    ) {
+        self.host = host
+        self.port = port
+        self.database = database
+        self.user = user
+        self.password = password
+        self.sslMode = sslMode
+        self.poolMax = poolMax
+    }
+
+    /// The parameters of one attempt, with the password as it is now.
+    var connectionParameters: ConnectionParameters {
+        var parameters = ConnectionParameters(
+            host: host,
+            port: port,
+            database: database,
+            user: user,
+            password: password(),
+            sslMode: sslMode
+        )
+        parameters.connectTimeout = connectTimeout
+        parameters.statementTimeout = statementTimeout
+        parameters.answerTimeout = answerTimeout
+        return parameters
+    }
+}

@@ -1,0 +1,259 @@
+internal import BlockingExecutor
+package import LogModel
+package import Ports
+internal import SQLiteClient
+internal import Synchronization
+
+/// The one owner of `<state directory>/logboom.db`: the spool of every lane, the dead letters, and the embedded store.
+///
+/// Every call is carried out in order on the thread `spool`, which alone touches SQLite; completions are called there.
+/// ``status`` may be read from anywhere. Opening never fails (promise "always starts"): see ``SpoolRecovery``.
+package final class SpoolDatabase: Spool {
+    private struct Append: Sendable {
+        var batch: SpooledBatch
+        var isDurable: Bool
+        var completion: @Sendable (Result<Void, SinkError>) -> Void
+    }
+
+    /// Appends that will share a transaction: taken whole when the thread comes to it.
+    private final class AppendGroup: Sendable {
+        let appends = Mutex<[Append]>([])
+    }
+
+    /// Gives blocks access to the store, which is not Sendable.
+    private struct Confined: @unchecked Sendable {
+        // @unchecked: made before the thread has any block, then touched only by blocks on that one thread.
+        let store: SpoolStore
+    }
+
+    private let confined: Confined
+    private let thread: BlockingThread
+    private let published: Mutex<SpoolStatus>
+    /// The group that further appends join; `nil` once another call came after it, so that order is kept.
+    private let openGroup = Mutex<AppendGroup?>(nil)
+
+    /// Opens the file, mending or replacing it when it has to. Blocks, normally for some milliseconds, at most for about two
+    /// seconds.
+    package init(_ configuration: SpoolConfiguration) {
+        let store = SpoolStore(configuration: configuration)
+        store.refreshStatus()
+        published = Mutex(store.status)
+        confined = Confined(store: store)
+        thread = BlockingThread(name: "spool")
+    }
+
+    deinit {
+        thread.close()
+    }
+
+    /// Counters and gauges after the last finished call.
+    package var status: SpoolStatus { published.withLock { $0 } }
+
+    /// Where the file is.
+    package var path: String { SpoolFile.path(in: confined.store.configuration.directory) }
+
+    // MARK: Spool
+
+    package func append(
+        _ batch: SpooledBatch,
+        durable: Bool,
+        completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
+    ) {
+        let append = Append(batch: batch, isDurable: durable, completion: completion)
+        openGroup.withLock { open in
+            if let group = open {
+                group.appends.withLock { $0.append(append) }
+                return
+            }
+            let group = AppendGroup()
+            group.appends.withLock { $0.append(append) }
+            open = group
+            thread.perform { [self] in commit(group) }
+        }
+    }
+
+    private func commit(_ group: AppendGroup) {
+        let appends = openGroup.withLock { open in
+            if open === group { open = nil }
+            return group.appends.withLock { $0 }
+        }
+        let answers = confined.store.append(appends.map { ($0.batch, $0.isDurable) })
+        publish()
+        for (append, answer) in zip(appends, answers) { append.completion(answer) }
+        confined.store.housekeep()
+    }
+
+    package func head(
+        of lane: Lane,
+        byteCountMax: Int,
+        completion: @escaping @Sendable (Result<SpoolHead?, SinkError>) -> Void
+    ) {
+        perform(completion) { store throws(SQLiteError) in
+            .success(try store.head(of: lane, byteCountMax: byteCountMax))
+        }
+    }
+
+    package func remove(
+        lane: Lane,
+        stream: StreamID,
+        through sequence: Int64,
+        completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
+    ) {
+        perform(completion) { store throws(SQLiteError) in
+            .success(try store.remove(lane: lane, stream: stream, through: sequence))
+        }
+        giveSpaceBack()
+    }
+
+    package func deadLetter(
+        _ batch: SpooledBatch,
+        reason: String,
+        completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
+    ) {
+        perform(completion) { store throws(SQLiteError) in
+            .success(try store.deadLetter(batch, reason: reason))
+        }
+    }
+
+    package func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void) {
+        perform(completion) { store throws(SQLiteError) in
+            if store.hasUnsyncedCommits {
+                try store.write(synced: true) { () throws(SQLiteError) -> Connection.Verdict<Void> in .commit(()) }
+            }
+            store.checkpointAll()
+            store.refreshStatus()
+            return .success(store.status.usage)
+        }
+    }
+
+    // MARK: Embedded store
+
+    func apply(
+        _ span: BatchSpan,
+        _ batches: [Batch],
+        completion: @escaping @Sendable (Result<SinkAnswer, SinkError>) -> Void
+    ) {
+        perform(completion) { store throws(SQLiteError) in try store.apply(span, batches) }
+    }
+
+    func forgetStreams(except live: [StreamID]) {
+        // Rows of dead streams are a few bytes each and are tried again at the next start.
+        perform({ (_: Result<Void, SinkError>) in }) { store throws(SQLiteError) in
+            .success(try store.forgetStreams(except: live))
+        }
+    }
+
+    /// Deletes patterns of the embedded store last seen more than `age` before `now`, then the oldest beyond `byteCountMax`
+    /// bytes of file (the spool's not counted), in portions between which other calls have their turn. Answers with the
+    /// number of rows deleted.
+    package func applyRetention(
+        age: Duration,
+        byteCountMax: Int,
+        now: Timestamp,
+        completion: @escaping @Sendable (Result<Int, SinkError>) -> Void
+    ) {
+        retain(age: age, byteCountMax: byteCountMax, now: now, deletedCount: 0, completion: completion)
+    }
+
+    private func retain(
+        age: Duration,
+        byteCountMax: Int,
+        now: Timestamp,
+        deletedCount: Int,
+        completion: @escaping @Sendable (Result<Int, SinkError>) -> Void
+    ) {
+        perform { [self] result in
+            switch result {
+            case .failure(let error):
+                completion(.failure(error))
+            case .success(0):
+                completion(.success(deletedCount))
+                giveSpaceBack()
+            case .success(let count):
+                retain(
+                    age: age,
+                    byteCountMax: byteCountMax,
+                    now: now,
+                    deletedCount: deletedCount + count,
+                    completion: completion
+                )
+            }
+        } _: { store throws(SQLiteError) in
+            .success(try store.deleteOldPatterns(age: age, byteCountMax: byteCountMax, now: now))
+        }
+    }
+
+    /// Gives free pages back to the file system in small steps, once no more than a few rows are left to reuse them.
+    private func giveSpaceBack() {
+        perform { [self] (result: Result<Bool, SinkError>) in
+            if case .success(true) = result { giveSpaceBack() }
+        } _: { store throws(SQLiteError) in
+            .success(try store.vacuumStep())
+        }
+    }
+
+    /// Questions asked while there is no file for a second connection.
+    func read<Value: Sendable>(
+        _ completion: @escaping @Sendable (Result<Value, SinkError>) -> Void,
+        _ body: @escaping @Sendable (Connection) throws(SQLiteError) -> Value
+    ) {
+        perform(completion) { store throws(SQLiteError) in .success(try body(store.connection)) }
+    }
+
+    /// Bounds the file at so many pages of 4,096 bytes, which is how a full disk looks to SQLite (`SQLITE_FULL`); a bound below
+    /// the present size counts as the present size.
+    package func limitFile(pageCount: Int, completion: @escaping @Sendable (Result<Void, SinkError>) -> Void) {
+        perform(completion) { store throws(SQLiteError) in
+            .success(try store.connection.execute("PRAGMA max_page_count=\(pageCount)"))
+        }
+    }
+
+    /// Syncs everything, marks the file as closed in order, closes it and ends the thread. Calls made afterwards are never
+    /// answered.
+    package func close(completion: @escaping @Sendable () -> Void) {
+        openGroup.withLock { open in
+            open = nil
+            thread.perform { [confined] in
+                confined.store.close()
+                completion()
+            }
+            thread.close()
+        }
+    }
+
+    // MARK: The thread
+
+    private func perform<Value: Sendable>(
+        _ completion: @escaping @Sendable (Result<Value, SinkError>) -> Void,
+        _ body: @escaping @Sendable (SpoolStore) throws(SQLiteError) -> Result<Value, SinkError>
+    ) {
+        openGroup.withLock { open in
+            open = nil
+            thread.perform { [self] in
+                let result: Result<Value, SinkError>
+                do throws(SQLiteError) {
+                    result = try body(confined.store)
+                } catch {
+                    if error.isDamage { confined.store.replaceDamaged(error) }
+                    result = .failure(SinkError(error))
+                }
+                publish()
+                completion(result)
+                confined.store.housekeep()
+            }
+        }
+    }
+
+    private func publish() {
+        confined.store.refreshStatus()
+        published.withLock { $0 = confined.store.status }
+    }
+}
+
+extension SpoolDatabase: Pingable {
+    package var threadName: String { "spool" }
+
+    package func ping(_ answer: @escaping @Sendable () -> Void) {
+        thread.perform(answer)
+    }
+}

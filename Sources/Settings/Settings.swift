@@ -1,0 +1,72 @@
+package import LogModel
+
+/// How `logboomd` writes its own log. `auto` is text on a terminal, journal priorities elsewhere.
+package enum LogFormat: String, Sendable, CaseIterable {
+    case auto, text, json, journal
+}
+
+/// How placeholders are spelled: `<ID>` or `{ID}`.
+package enum PlaceholderSpelling: String, Sendable, CaseIterable {
+    case angle, braces
+}
+
+/// libpq's six `sslmode` words (PostgreSQL documentation, 34.19 "SSL Support", table 34.1).
+package enum PostgresSSLMode: String, Sendable, CaseIterable {
+    case disable, allow, prefer, require
+    case verifyCA = "verify-ca"
+    case verifyFull = "verify-full"
+}
+
+/// How to reach PostgreSQL.
+package struct DatabaseSettings: Sendable, Equatable {
+    /// A name, an address, or, starting with `/`, the folder of a unix socket.
+    package var host: String
+    package var port: Int
+    package var database: String
+    package var user: String
+    /// The password as it was when the settings were loaded; `nil` when there is none.
+    package var password: Secret?
+    /// The file the password came from (`POSTGRES_PASSWORD_FILE` or a systemd credential), so that it can be read again
+    /// with ``SettingsSource.readPassword(of:)``; `nil` when it was given in the environment, a configuration file or a flag.
+    package var passwordFile: String?
+    package var sslMode: PostgresSSLMode
+    /// Connections kept open, 1...10, and at most that many, ``poolMin``...10.
+    package var poolMin: Int
+    package var poolMax: Int
+}
+
+/// Everything `logboomd` is told, checked and immutable. Made only by ``SettingsLoader``.
+package struct Settings: Sendable, Equatable {
+    /// 1...16 different addresses.
+    package var listen: [ListenAddress]
+    /// Absolute path of the folder that holds the spool and the embedded store. Not created here.
+    package var stateDirectory: String
+    /// `nil`: the embedded store is the sink.
+    package var postgres: DatabaseSettings?
+    /// `nil`: nothing is forwarded.
+    package var analyticsNode: NodeURL?
+    /// 1 s...1 h.
+    package var aggregationWindow: Duration
+    /// Records after which a batch is sealed, 1...100 000.
+    package var batchSize: Int
+    /// The one memory budget, in bytes, 4 MiB...4 GiB.
+    package var memoryByteCountMax: Int
+    /// Bytes the spool may take on disk, 1 MiB...1 TiB.
+    package var spoolByteCountMax: Int
+    /// Records at or above it are answered only with a durable receipt; `nil` (`off`): none is.
+    package var durableLevel: Severity?
+    /// Live patterns, 100...100 000.
+    package var patternCountMax: Int
+    /// The least severity of the daemon's own log.
+    package var logLevel: Severity
+    package var logFormat: LogFormat
+    package var placeholderStyle: PlaceholderSpelling
+    /// Days the embedded store keeps patterns, 1...36 500.
+    package var retentionDayCount: Int
+    /// Bytes the embedded store may take on disk, 1 MiB...1 TiB.
+    package var storeByteCountMax: Int
+    /// Bytes of one request body, 1 KiB...256 MiB, never more than ``memoryByteCountMax``.
+    package var httpBodyByteCountMax: Int
+    /// Whether ``listen`` may name addresses that other machines reach.
+    package var isInsecureAllowed: Bool
+}

@@ -1,0 +1,316 @@
+import Delivery
+import Glibc
+import LogModel
+import PipelineTesting
+
+/// One lane in virtual time, against a sink that compares and sets, and a spool: both fail as one seed says. Batches are
+/// numbered by their record count's place in `expected`, so that what arrived twice or never is seen.
+struct LaneSimulation {
+    /// How likely each fault is, in percent, drawn anew for each run (swarm testing: some runs have none of a kind).
+    struct Faults {
+        var sendFails = 0
+        var answerLost = 0
+        var slow = 0
+        var spillFails = 0
+        var crash = 0
+        var poison = 0
+    }
+
+    private enum Event {
+        case seal
+        case answer(number: Int, run: Int, result: Answer)
+        case spilled(DeliveryLane.Item, run: Int, isKept: Bool)
+        case spoolRead(run: Int)
+        case removed(StreamID, through: Int64, run: Int)
+        case setAside(DeliveryLane.Item, run: Int)
+        case retry(run: Int)
+        case probe(run: Int)
+        case patience(Int, run: Int)
+        case crash
+    }
+
+    private enum Answer {
+        case applied(through: Int64?)
+        case failed(FailureClass)
+    }
+
+    private(set) var lane: DeliveryLane
+    private(set) var acknowledged: Set<Int> = []
+    private(set) var appliedCount: [Int: Int] = [:]
+    private(set) var deadLetters: Set<Int> = []
+    private(set) var violations: [String] = []
+    private(set) var sealedCount = 0
+    private(set) var crashCount = 0
+    private(set) var outageCount = 0
+
+    private var generator: SeededGenerator
+    private var faults = Faults()
+    private var now = MonotonicTime(nanoseconds: 0)
+    private var queue: [(at: MonotonicTime, order: Int, event: Event)] = []
+    private var order = 0
+    /// Numbers the lane's lives: an answer to a process that was killed reaches nobody.
+    private var run = 0
+    private var applied: [StreamID: Int64] = [:]
+    private var spool: [(stream: StreamID, sequence: Int64, batch: Batch)] = []
+    private var spoolBusyUntil = MonotonicTime(nanoseconds: 0)
+    private var isSinkAway = false
+    /// Batches of earlier lives, by their record count: what may be missing, for nobody was told it was safe.
+    private var unacknowledgedAtCrash: Set<Int> = []
+    private var tickets: [Int: Int] = [:]
+    private var nextTicket = 1
+    /// Records handed to this life of the lane, or found in the spool at its start.
+    private var givenCount = 0
+    private let breaksRule: Bool
+    private let isTracing = getenv("LOGBOOM_TEST_TRACE") != nil
+
+    /// - Parameter breaksRule: the canary: a sink that forgets what it applied, which the checks must notice.
+    init(seed: UInt64, breaksRule: Bool = false) {
+        generator = SeededGenerator(seed: seed)
+        self.breaksRule = breaksRule
+        lane = DeliveryLane(
+            spooledBatchCount: 0,
+            spooledRecordCount: 0,
+            generator: SeededGenerator(seed: seed &+ 1)
+        )
+        func draw(_ top: Int) -> Int { Bool.random(using: &generator) ? Int.random(in: 1...top, using: &generator) : 0 }
+        faults = Faults(
+            sendFails: draw(30),
+            answerLost: draw(30),
+            slow: draw(30),
+            spillFails: draw(30),
+            crash: draw(3),
+            poison: draw(5)
+        )
+        if breaksRule { faults.answerLost = 30 }
+    }
+
+    /// Seals `batchCount` batches under faults, then stops the faults and runs until everything has drained.
+    mutating func run(batchCount: Int) {
+        for _ in 0..<batchCount { push(.seal, after: .milliseconds(Int.random(in: 0...5000, using: &generator))) }
+        perform(lane.started(now: now))
+        var steps = 0
+        while let event = pop() {
+            steps += 1
+            if sealedCount == batchCount && faults.sendFails + faults.spillFails + faults.crash + faults.answerLost > 0
+                && !queue.contains(where: { if case .seal = $0.event { true } else { false } })
+            {
+                faults = Faults(poison: faults.poison)
+                isSinkAway = false
+            }
+            handle(event)
+            checkConservation()
+            if sealedCount == batchCount && isDrained { break }
+            if !violations.isEmpty { break }
+            if steps > batchCount * 2000 {
+                violations.append("not drained after \(steps) steps")
+                break
+            }
+        }
+    }
+
+    var isDrained: Bool { lane.isSettled && spool.isEmpty && lane.counts.spooled == 0 && now > spoolBusyUntil }
+
+    /// What is wrong at the end; empty when every promise held.
+    func check() -> [String] {
+        var wrong = violations
+        for number in 1...max(1, sealedCount) where sealedCount > 0 {
+            let count = appliedCount[number] ?? 0
+            let isSetAside = deadLetters.contains(number)
+            if count > 1 { wrong.append("batch \(number) was counted \(count) times") }
+            if count == 1 && isSetAside { wrong.append("batch \(number) was counted and set aside") }
+            if count == 0 && !isSetAside && !unacknowledgedAtCrash.contains(number) {
+                wrong.append("batch \(number) is lost")
+            }
+            if count == 0 && !isSetAside && acknowledged.contains(number) {
+                wrong.append("batch \(number) was acknowledged and is lost")
+            }
+        }
+        return wrong
+    }
+
+    // MARK: Events
+
+    private mutating func handle(_ event: Event) {
+        if isTracing { print(now.nanoseconds / 1_000_000, event, "|", lane.phase, lane.counts) }
+        switch event {
+        case .seal:
+            // A canary run or not, a crash comes between batches as likely as anywhere.
+            if Int.random(in: 0..<100, using: &generator) < faults.crash { push(.crash, after: .milliseconds(1)) }
+            if Int.random(in: 0..<100, using: &generator) < faults.sendFails { isSinkAway.toggle() }
+            sealedCount += 1
+            // The record count is the batch's number: the sum tells each apart.
+            let batch = Batch(payload: [UInt8](repeating: 0, count: 100), recordCount: sealedCount, seriesCount: 1)
+            givenCount += sealedCount
+            tickets[nextTicket] = sealedCount
+            nextTicket += 1
+            perform(
+                lane.batchSealed(
+                    batch,
+                    ticket: nextTicket - 1,
+                    isAwaited: Bool.random(using: &generator),
+                    now: now
+                )
+            )
+        case .answer(let number, let run, let result):
+            guard run == self.run else { return }
+            switch result {
+            case .applied(let through): perform(lane.sendSucceeded(number, through: through, now: now))
+            case .failed(let failure): perform(lane.sendFailed(number, failure, reason: "scripted", now: now))
+            }
+        case .spilled(let item, let run, let isKept):
+            // The spool's thread dies with its process.
+            guard run == self.run else { return }
+            if isKept, !spool.contains(where: { $0.stream == item.stream && $0.sequence == item.sequence }) {
+                spool.append((item.stream, item.sequence, item.batch))
+            }
+            perform(isKept ? lane.spillSucceeded(item, now: now) : lane.spillFailed(item, now: now))
+        case .spoolRead(let run):
+            guard run == self.run else { return }
+            perform(lane.spoolRead(head(), now: now))
+        case .removed(let stream, let sequence, let run):
+            guard run == self.run else { return }
+            spool.removeAll { $0.stream == stream && $0.sequence <= sequence }
+        case .setAside(let item, let run):
+            guard run == self.run else { return }
+            spool.removeAll { $0.stream == item.stream && $0.sequence == item.sequence }
+            deadLetters.insert(item.batch.recordCount)
+            perform(lane.settingAsideSucceeded(item, now: now))
+        case .retry(let run):
+            if run == self.run { perform(lane.retryDue(now: now)) }
+        case .probe(let run):
+            if run == self.run { perform(lane.probeDue()) }
+        case .patience(let number, let run):
+            if run == self.run { perform(lane.patienceEnded(number, now: now)) }
+        case .crash:
+            crash()
+        }
+    }
+
+    /// kill -9: memory is gone, the spool stays; whatever was on its way to the sink may still arrive.
+    private mutating func crash() {
+        crashCount += 1
+        run += 1
+        let safe = Set(spool.map(\.batch.recordCount))
+        for number in 1...max(1, sealedCount)
+        where (appliedCount[number] ?? 0) == 0 && !safe.contains(number) && !deadLetters.contains(number) {
+            unacknowledgedAtCrash.insert(number)
+        }
+        lane = DeliveryLane(
+            spooledBatchCount: spool.count,
+            spooledRecordCount: spool.reduce(0) { $0 + $1.batch.recordCount },
+            generator: SeededGenerator(seed: generator.next())
+        )
+        givenCount = lane.counts.spooled
+        perform(lane.started(now: now))
+    }
+
+    private mutating func perform(_ actions: [DeliveryLane.Action]) {
+        for action in actions { perform(action) }
+    }
+
+    private mutating func perform(_ action: DeliveryLane.Action) {
+        if isTracing { print("      ->", action) }
+        switch action {
+        case .send(let span, let items, let number): send(span, items, number: number)
+        case .spill(let item):
+            let isKept = Int.random(in: 0..<100, using: &generator) >= faults.spillFails
+            pushToSpool(.spilled(item, run: run, isKept: isKept))
+        case .readSpool: pushToSpool(.spoolRead(run: run))
+        case .removeSpooled(let stream, let sequence):
+            pushToSpool(.removed(stream, through: sequence, run: run))
+        case .setAside(let item, reason: _): pushToSpool(.setAside(item, run: run))
+        case .acknowledge(let ticket):
+            guard let number = tickets.removeValue(forKey: ticket) else {
+                violations.append("ticket \(ticket) was acknowledged twice")
+                return
+            }
+            acknowledged.insert(number)
+            let isInSpool = spool.contains { $0.batch.recordCount == number }
+            if !isInSpool && (appliedCount[number] ?? 0) == 0 && !deadLetters.contains(number) {
+                violations.append("batch \(number) was acknowledged before it was durable")
+            }
+        case .scheduleRetry(let time): push(.retry(run: run), at: time)
+        case .scheduleProbe(let time): push(.probe(run: run), at: time)
+        case .probe: perform(lane.probed(isReachable: !isSinkAway, now: now))
+        case .schedulePatience(let time, let number): push(.patience(number, run: run), at: time)
+        case .outageBegan: outageCount += 1
+        case .readinessChanged, .outageEnded: break
+        }
+    }
+
+    /// The sink: compare-and-set on what it applied of the stream, as docs/formats/delivery.md has it.
+    private mutating func send(_ span: BatchSpan, _ items: [DeliveryLane.Item], number: Int) {
+        if items.map(\.sequence) != items.map(\.sequence).sorted() || items.last?.sequence != span.last {
+            violations.append("span out of order")
+        }
+        let roll = Int.random(in: 0..<100, using: &generator)
+        if isSinkAway || roll < faults.sendFails {
+            return push(.answer(number: number, run: run, result: .failed(.transient)), after: delay())
+        }
+        // One in forty batches is one that no sink takes.
+        if faults.poison > 0, items.contains(where: { $0.batch.recordCount % 40 == 7 }) {
+            return push(.answer(number: number, run: run, result: .failed(.poison)), after: delay())
+        }
+        let isLost = Int.random(in: 0..<100, using: &generator) < faults.answerLost
+        let known = breaksRule ? 0 : applied[span.stream] ?? 0
+        var result = Answer.applied(through: nil)
+        if known <= span.previous {
+            applied[span.stream] = span.last
+            for item in items { appliedCount[item.batch.recordCount, default: 0] += 1 }
+        } else {
+            result = .applied(through: known)
+        }
+        push(.answer(number: number, run: run, result: isLost ? .failed(.ambiguous) : result), after: delay())
+    }
+
+    private mutating func head() -> DeliveryLane.Backlog? {
+        guard let first = spool.first else { return nil }
+        let portion = Int.random(in: 1...4, using: &generator)
+        let batches = spool.filter { $0.stream == first.stream }.sorted { $0.sequence < $1.sequence }.prefix(portion)
+        return DeliveryLane.Backlog(
+            stream: first.stream,
+            previous: (batches.first?.sequence ?? 1) - 1,
+            batches: batches.map { ($0.sequence, $0.batch) }
+        )
+    }
+
+    /// I1: what this life of the lane was given is delivered, spooled, set aside or in memory, at every moment.
+    private mutating func checkConservation() {
+        let counts = lane.counts
+        let sum = counts.delivered + counts.spooled + counts.deadLettered + counts.inMemory
+        if sum != givenCount { violations.append("counts add up to \(sum), not \(givenCount)") }
+        if counts.spooled < 0 || counts.inMemory < 0 || lane.bytesInMemory < 0 {
+            violations.append("a count is negative")
+        }
+    }
+
+    private mutating func delay() -> Duration {
+        let isSlow = Int.random(in: 0..<100, using: &generator) < faults.slow
+        return .milliseconds(Int.random(in: isSlow ? 200...2000 : 1...20, using: &generator))
+    }
+
+    /// The spool has one thread: what is asked of it happens in order.
+    private mutating func pushToSpool(_ event: Event) {
+        spoolBusyUntil = max(spoolBusyUntil, now).advanced(by: delay())
+        push(event, at: spoolBusyUntil)
+    }
+
+    private mutating func push(_ event: Event, after delay: Duration) {
+        push(event, at: now.advanced(by: delay))
+    }
+
+    private mutating func push(_ event: Event, at time: MonotonicTime) {
+        order += 1
+        queue.append((max(time, now), order, event))
+    }
+
+    private mutating func pop() -> Event? {
+        guard let next = queue.indices.min(by: { (queue[$0].at, queue[$0].order) < (queue[$1].at, queue[$1].order) })
+        else {
+            return nil
+        }
+        let entry = queue.remove(at: next)
+        now = entry.at
+        return entry.event
+    }
+}

@@ -1,0 +1,425 @@
+import Delivery
+import LogModel
+import Patterns
+import Pipeline
+import PipelineTesting
+import Ports
+import Synchronization
+import Telemetry
+import Testing
+
+/// A sink in memory that answers when told to: with compare-and-set, like the real ones.
+private final class ScriptedSink: Sink {
+    struct State {
+        var applied: [StreamID: Int64] = [:]
+        var recordCount = 0
+        var held: [@Sendable () -> Void] = []
+        var holds = false
+        var failure: SinkError?
+        var isReachable = true
+    }
+
+    let name = "scripted"
+    let state = Mutex(State())
+
+    func apply(
+        _ span: BatchSpan,
+        _ batches: [Batch],
+        from node: NodeID,
+        completion: @escaping @Sendable (Result<SinkAnswer, SinkError>) -> Void
+    ) {
+        let answer: (@Sendable () -> Void)? = state.withLock { state in
+            let answer: @Sendable () -> Void = { completion(self.decide(span, batches)) }
+            guard state.holds else { return answer }
+            state.held.append(answer)
+            return nil
+        }
+        answer?()
+    }
+
+    private func decide(_ span: BatchSpan, _ batches: [Batch]) -> Result<SinkAnswer, SinkError> {
+        state.withLock { state in
+            if let failure = state.failure { return .failure(failure) }
+            let known = state.applied[span.stream] ?? 0
+            guard known <= span.previous else { return .success(.alreadyApplied(through: known)) }
+            state.applied[span.stream] = span.last
+            state.recordCount += batches.reduce(0) { $0 + $1.recordCount }
+            return .success(.applied)
+        }
+    }
+
+    func release() {
+        let held = state.withLock { state in
+            state.holds = false
+            defer { state.held = [] }
+            return state.held
+        }
+        for answer in held { answer() }
+    }
+
+    func probe(completion: @escaping @Sendable (Bool) -> Void) {
+        completion(state.withLock { $0.isReachable })
+    }
+
+    func forgetStreams(except live: [StreamID], of node: NodeID) {}
+
+    func close(completion: @escaping @Sendable () -> Void) {
+        completion()
+    }
+
+    var recordCount: Int { state.withLock { $0.recordCount } }
+}
+
+/// A spool in memory that can be full.
+private final class MemorySpool: Spool {
+    struct State {
+        var rows: [SpooledBatch] = []
+        var isFull = false
+        var durableCount = 0
+        var deadLetters = 0
+    }
+
+    let state = Mutex(State())
+
+    func append(
+        _ batch: SpooledBatch,
+        durable: Bool,
+        completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
+    ) {
+        let isKept = state.withLock { state in
+            guard !state.isFull else { return false }
+            state.rows.append(batch)
+            if durable { state.durableCount += 1 }
+            return true
+        }
+        completion(isKept ? .success(()) : .failure(SinkError(.transient, code: "SPOOL_FULL", "append a batch: full")))
+    }
+
+    func head(
+        of lane: Lane,
+        byteCountMax: Int,
+        completion: @escaping @Sendable (Result<SpoolHead?, SinkError>) -> Void
+    ) {
+        completion(
+            .success(
+                state.withLock { state in
+                    guard let first = state.rows.first(where: { $0.lane == lane }) else { return nil }
+                    let batches = state.rows.filter { $0.lane == lane && $0.stream == first.stream }
+                    return SpoolHead(stream: first.stream, previous: first.sequence - 1, batches: batches)
+                }
+            )
+        )
+    }
+
+    func remove(
+        lane: Lane,
+        stream: StreamID,
+        through sequence: Int64,
+        completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
+    ) {
+        state.withLock { $0.rows.removeAll { $0.lane == lane && $0.stream == stream && $0.sequence <= sequence } }
+        completion(.success(()))
+    }
+
+    func deadLetter(
+        _ batch: SpooledBatch,
+        reason: String,
+        completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
+    ) {
+        state.withLock { $0.deadLetters += 1 }
+        completion(.success(()))
+    }
+
+    func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void) {
+        completion(.success([:]))
+    }
+
+    var rowCount: Int { state.withLock { $0.rows.count } }
+}
+
+@Suite struct CollectorTests {
+    /// A collector on a manual clock, with its parts at hand.
+    private struct Rig {
+        let scheduler = ManualScheduler()
+        let store = ScriptedSink()
+        let forward = ScriptedSink()
+        let spool = MemorySpool()
+        let collector: Collector
+
+        init(
+            durableLevel: Severity? = .error,
+            hasForward: Bool = false,
+            batchSize: Int = 1000,
+            memoryLimit: Int = 1 << 25
+        ) {
+            let log = Log(format: .text(isColored: false), minimum: .fatal)
+            let node = NodeID(random: [UInt8](repeating: 7, count: 16))
+            var lanes: [LaneRunner] = []
+            for (id, sink) in [(Lane.store, store)] + (hasForward ? [(Lane.forward, forward)] : []) {
+                lanes.append(
+                    LaneRunner(
+                        id: id,
+                        sink: sink,
+                        spool: spool,
+                        spooled: SpoolUsage(),
+                        node: node,
+                        generator: SeededGenerator(seed: 1),
+                        scheduler: scheduler,
+                        log: log
+                    )
+                )
+            }
+            collector = Collector(
+                configuration: Collector.Configuration(
+                    window: .seconds(30),
+                    batchSize: batchSize,
+                    memoryLimit: memoryLimit,
+                    durableLevel: durableLevel,
+                    hostName: Array("pi".utf8)
+                ),
+                aggregator: Aggregator(templateCountMax: 100, style: .angle),
+                lanes: lanes,
+                scheduler: scheduler,
+                log: log,
+                isClockKnown: { true }
+            )
+            collector.start(spooled: [:])
+            scheduler.run()
+        }
+
+        /// Sends one request and returns where its answers go.
+        func post(_ messages: [String], severity: Severity = .info) -> Answers {
+            let answers = Answers()
+            collector.beginRequest()
+            for message in messages {
+                var message = message
+                message.withUTF8 { bytes in
+                    var record = LogRecord(message: bytes)
+                    record.severity = severity
+                    collector.fold(record)
+                }
+            }
+            collector.endRequest(received: messages.count, failed: 0) { answers.add($0) }
+            return answers
+        }
+
+        /// I1 as `/stats` shows it.
+        var isConserved: Bool {
+            let store = collector.lanes[0].lane.counts
+            let placed = store.delivered + store.spooled + store.deadLettered + store.inMemory
+            return collector.counters.accepted == placed + collector.openRecordCount
+        }
+    }
+
+    private final class Answers {
+        private(set) var receipts: [Receipt] = []
+        func add(_ receipt: Receipt) { receipts.append(receipt) }
+        var isFolded: Bool { if case .folded = receipts.first, receipts.count == 1 { true } else { false } }
+        var isDurable: Bool { if case .durable = receipts.first, receipts.count == 1 { true } else { false } }
+        var isTimedOut: Bool { if case .timedOut = receipts.first, receipts.count == 1 { true } else { false } }
+    }
+
+    @Test func `a record below the durable level is answered at once and delivered with its window`() {
+        let rig = Rig()
+        #expect(rig.post(["all is well"]).isFolded)
+        rig.scheduler.advance(by: .milliseconds(29_999))
+        #expect(rig.store.recordCount == 0)
+        rig.scheduler.advance(by: .milliseconds(1))
+        #expect(rig.store.recordCount == 1)
+        #expect(rig.spool.rowCount == 0)
+        #expect(rig.isConserved)
+    }
+
+    @Test func `a record at the durable level is answered when the sink has committed, and not before`() {
+        let rig = Rig()
+        rig.store.state.withLock { $0.holds = true }
+        let answers = rig.post(["disk on fire"], severity: .error)
+        rig.scheduler.run()
+        #expect(answers.receipts.isEmpty)
+        rig.store.release()
+        rig.scheduler.run()
+        #expect(answers.isDurable)
+        #expect(rig.isConserved)
+    }
+
+    @Test func `while a flush is under way the requests that wait share the next one`() {
+        let rig = Rig()
+        rig.store.state.withLock { $0.holds = true }
+        let first = rig.post(["a"], severity: .error)
+        rig.scheduler.run()
+        let others = (0..<50).map { _ in rig.post(["a"], severity: .error) }
+        rig.scheduler.run()
+        rig.store.release()
+        rig.scheduler.run()
+        #expect(first.isDurable && others.allSatisfy(\.isDurable))
+        #expect(rig.collector.counters.sealed[.durable] == 2)
+        #expect(rig.store.recordCount == 51)
+    }
+
+    @Test func `a sink that does not answer costs a sender a quarter second, then the spool is the receipt`() {
+        let rig = Rig()
+        rig.store.state.withLock { $0.holds = true }
+        let answers = rig.post(["disk on fire"], severity: .error)
+        rig.scheduler.advance(by: .milliseconds(249))
+        #expect(answers.receipts.isEmpty)
+        rig.scheduler.advance(by: .milliseconds(1))
+        #expect(answers.isDurable && rig.spool.rowCount == 1)
+        // Later ones do not even wait for that.
+        let later = rig.post(["disk on fire"], severity: .error)
+        rig.scheduler.run()
+        #expect(later.isDurable)
+        rig.store.release()
+        rig.scheduler.advance(by: .seconds(1))
+        #expect(rig.store.recordCount == 2 && rig.spool.rowCount == 0)
+        #expect(rig.isConserved)
+    }
+
+    @Test func `an outage loses nothing and repeats nothing, and the backlog leaves by itself`() {
+        let rig = Rig()
+        rig.store.state.withLock {
+            $0.failure = SinkError(.transient, code: "08006", "connect: refused")
+            $0.isReachable = false
+        }
+        for _ in 0..<100 {
+            #expect(rig.post(["a", "b"], severity: .error).receipts.count <= 1)
+            rig.scheduler.advance(by: .milliseconds(100))
+        }
+        #expect(rig.store.recordCount == 0 && rig.spool.rowCount > 0)
+        #expect(rig.isConserved)
+        rig.store.state.withLock {
+            $0.failure = nil
+            $0.isReachable = true
+        }
+        rig.scheduler.advance(by: .seconds(1))
+        #expect(rig.store.recordCount == 200 && rig.spool.rowCount == 0)
+        #expect(rig.isConserved)
+    }
+
+    @Test func `the analytics node being away delays the store by nothing`() {
+        let rig = Rig(hasForward: true)
+        rig.forward.state.withLock { $0.failure = SinkError(.transient, code: "ECONNREFUSED", "connect: refused") }
+        let answers = rig.post(["a"], severity: .error)
+        rig.scheduler.run()
+        #expect(answers.isDurable && rig.store.recordCount == 1)
+        #expect(rig.spool.rowCount == 1)
+        rig.forward.state.withLock { $0.failure = nil }
+        rig.scheduler.advance(by: .seconds(2))
+        #expect(rig.forward.recordCount == 1 && rig.spool.rowCount == 0)
+    }
+
+    @Test func `with sink and spool both failing a sender is told so, and the record still counts`() {
+        let rig = Rig()
+        rig.store.state.withLock { $0.failure = SinkError(.transient, code: "08006", "connect: refused") }
+        rig.spool.state.withLock { $0.isFull = true }
+        let answers = rig.post(["a"], severity: .error)
+        rig.scheduler.advance(by: .seconds(29))
+        #expect(answers.receipts.isEmpty)
+        rig.scheduler.advance(by: .seconds(1))
+        #expect(answers.isTimedOut)
+        rig.store.state.withLock { $0.failure = nil }
+        rig.scheduler.advance(by: .seconds(61))
+        #expect(rig.store.recordCount == 1)
+        #expect(rig.isConserved)
+    }
+
+    @Test func `past the memory budget records are refused, and taken again when there is room`() {
+        let rig = Rig(durableLevel: nil, memoryLimit: 64 * 1024)
+        rig.store.state.withLock { $0.failure = SinkError(.transient, code: "08006", "connect: refused") }
+        rig.spool.state.withLock { $0.isFull = true }
+        var count = 0
+        while rig.collector.refusal == nil, count < 100_000 {
+            _ = rig.post(["message of its own kind \(String(count, radix: 36, uppercase: true)) word\(count)x"])
+            rig.scheduler.advance(by: .milliseconds(20))
+            count += 1
+        }
+        #expect(rig.collector.refusal == .memory)
+        #expect(rig.isConserved)
+        rig.store.state.withLock { $0.failure = nil }
+        rig.scheduler.advance(by: .seconds(120))
+        #expect(rig.collector.refusal == nil)
+        #expect(rig.store.recordCount == count)
+    }
+
+    @Test(arguments: [(9, 0), (10, 10), (11, 11)])
+    func `size seals at the bound`(count: Int, delivered: Int) {
+        let rig = Rig(batchSize: 10)
+        _ = rig.post((0..<count).map { "line \($0)" })
+        rig.scheduler.run()
+        #expect(rig.store.recordCount == delivered)
+    }
+
+    @Test func `a flush answers when everything before it is durable, with its count`() {
+        let rig = Rig()
+        _ = rig.post(["a", "b", "c"])
+        rig.store.state.withLock { $0.holds = true }
+        var answered: (isDurable: Bool, count: Int)?
+        rig.collector.flush { receipt, count in
+            if case .durable = receipt { answered = (true, count) } else { answered = (false, count) }
+        }
+        rig.scheduler.run()
+        #expect(answered == nil)
+        rig.store.release()
+        rig.scheduler.run()
+        #expect(answered?.isDurable == true && answered?.count == 3)
+    }
+
+    @Test func `a flush with nothing open answers at once`() {
+        let rig = Rig()
+        var count: Int?
+        rig.collector.flush { _, flushed in count = flushed }
+        #expect(count == 0)
+    }
+
+    @Test func `stopping delivers what is open`() {
+        let rig = Rig()
+        _ = rig.post(["a", "b"])
+        let isStopped = Mutex(false)
+        rig.collector.stop { isStopped.withLock { $0 = true } }
+        rig.scheduler.advance(by: .seconds(4))
+        #expect(isStopped.withLock { $0 } && rig.store.recordCount == 2)
+    }
+
+    @Test func `stopping with a sink that hangs leaves everything in the spool within three seconds`() {
+        let rig = Rig()
+        rig.store.state.withLock { $0.holds = true }
+        _ = rig.post(["a", "b"])
+        let isStopped = Mutex(false)
+        rig.collector.stop { isStopped.withLock { $0 = true } }
+        rig.scheduler.advance(by: .seconds(3))
+        #expect(isStopped.withLock { $0 } && rig.spool.rowCount == 1)
+        #expect(rig.isConserved)
+    }
+
+    @Test func `what neither sink nor spool took at the stop is counted as dropped`() {
+        let rig = Rig()
+        rig.store.state.withLock { $0.failure = SinkError(.transient, code: "08006", "connect: refused") }
+        rig.spool.state.withLock { $0.isFull = true }
+        _ = rig.post(["a", "b"])
+        rig.collector.stop {}
+        rig.scheduler.advance(by: .seconds(4))
+        #expect(rig.collector.counters.dropped == 2)
+    }
+
+    @Test func `the wall clock may jump, the window still lasts thirty seconds`() {
+        let rig = Rig()
+        _ = rig.post(["a"])
+        rig.scheduler.setWallClock(Timestamp(nanoseconds: 1_460_000_000 * 1_000_000_000))
+        rig.scheduler.advance(by: .seconds(15))
+        rig.scheduler.setWallClock(Timestamp(nanoseconds: 1_900_000_000 * 1_000_000_000))
+        rig.scheduler.advance(by: .milliseconds(14_999))
+        #expect(rig.store.recordCount == 0)
+        rig.scheduler.advance(by: .milliseconds(1))
+        #expect(rig.store.recordCount == 1)
+    }
+
+    @Test func `clients of the log stream see records, and nobody pays when there are none`() {
+        let rig = Rig()
+        var seen: [String] = []
+        let client = rig.collector.tail.add { seen.append(String(decoding: $0.message, as: UTF8.self)) }
+        _ = rig.post(["a\u{0}b"])
+        #expect(seen == ["a\u{FFFD}b"])
+        if let client { rig.collector.tail.remove(client) }
+        _ = rig.post(["c"])
+        #expect(seen.count == 1 && rig.collector.tail.isEmpty)
+    }
+}

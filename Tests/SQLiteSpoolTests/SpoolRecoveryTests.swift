@@ -1,0 +1,356 @@
+import Delivery
+import Foundation
+import LogModel
+import PipelineTesting
+import Ports
+import SQLiteClient
+import Testing
+
+@testable import SQLiteSpool
+
+/// Promise 7: it always starts.
+@Suite struct SpoolRecoveryTests {
+    /// A closed file with twelve batches, a dead letter and patterns.
+    private func makeFile() async throws -> TemporaryDirectory {
+        let folder = try TemporaryDirectory()
+        let database = openDatabase(folder.path)
+        for sequence in 1...12 {
+            try await database.append(spooled(Int64(sequence), makeBatch(count: 2, byteCount: 3000))).get()
+        }
+        try await database.deadLetter(spooled(1, makeBatch(count: 2, byteCount: 3000)), reason: "test")
+        let deltas = (0..<100).map { Delta(id: UInt64($0), count: 3) }
+        _ = try await EmbeddedSink(database).apply(5, 0, 1, [makeBatch(deltas)]).get()
+        await database.close()
+        return folder
+    }
+
+    /// That everything works after opening, whatever was found.
+    private func use(_ database: SpoolDatabase) async throws {
+        let isDurable = if case .memoryOnly = database.status.recovery { false } else { true }
+        try await database.append(spooled(1, stream: 99, lane: .forward), durable: isDurable).get()
+        #expect(try await database.head(.forward) != nil)
+        _ = try await EmbeddedSink(database).apply(98, 0, 1, [makeBatch([Delta(id: 1 << 40, count: 5)])]).get()
+        #expect(try await EmbeddedReader(database).patterns().contains { $0.patternID == 1 << 40 })
+        await database.close()
+    }
+
+    private func salvage(_ database: SpoolDatabase) -> (movedTo: String, batches: Int, reason: String)? {
+        guard case .recovered(let movedTo, let batches, let reason) = database.status.recovery else { return nil }
+        return (movedTo, batches, reason)
+    }
+
+    @Test func `bytes flipped anywhere never stop a start, and never come back as a batch`() async throws {
+        var random = SeededGenerator.fresh("flipped bytes")
+        let folder = try await makeFile()
+        let good = try Data(contentsOf: URL(fileURLWithPath: folder.database))
+        let payload = makeBatch(count: 2, byteCount: 3000).payload
+        var longest = Duration.zero
+        var outcomes: [String: Int] = [:]
+        for round in 0..<300 {
+            var bytes = good
+            for _ in 0..<[1, 2, 8, 64].randomElement(using: &random)! {
+                // Half of them in the first two pages, where the header and the schema stand.
+                let range = Bool.random(using: &random) ? 0..<8192 : 0..<bytes.count
+                bytes[Int.random(in: range, using: &random)] ^= UInt8.random(in: 1...255, using: &random)
+            }
+            if round % 10 == 0 { bytes = bytes.prefix(Int.random(in: 0..<bytes.count, using: &random)) }
+            let copy = try TemporaryDirectory()
+            try bytes.write(to: URL(fileURLWithPath: copy.database))
+            let start = ContinuousClock.now
+            let database = openDatabase(copy.path)
+            longest = max(longest, start.duration(to: .now))
+            switch database.status.recovery {
+            case .clean: outcomes["clean", default: 0] += 1
+            case .recovered: outcomes["recovered", default: 0] += 1
+            case .memoryOnly(let reason): Issue.record("round \(round): \(reason)")
+            }
+            // Damage that opening did not see comes to light in use: a try may fail, the file is replaced, then it goes on.
+            var attempts = 0
+            var calls = 0
+            while attempts < 5, calls < 200 {
+                attempts += 1
+                calls += 1
+                guard let head = try? await database.head() else {
+                    if await isDrained(database) { break }
+                    continue
+                }
+                for batch in head.batches { #expect(batch.batch.payload == payload, "round \(round)") }
+                guard let last = head.batches.last else { break }
+                attempts = 0
+                _ = try? await database.remove(stream: head.stream.rawValue, through: last.sequence)
+            }
+            #expect(attempts < 5 && calls < 200, "round \(round)")
+            outcomes["replaced in use", default: 0] += database.status.damageCount
+            _ = await EmbeddedSink(database).apply(98, 0, 1, [makeBatch()])
+            _ = try? await EmbeddedReader(database).patterns()
+            await database.close()
+        }
+        print("flipped bytes: \(outcomes), longest start \(longest)")
+        #expect(longest < .seconds(2))
+    }
+
+    private func isDrained(_ database: SpoolDatabase) async -> Bool {
+        if case .some(.none) = try? await database.head() { true } else { false }
+    }
+
+    @Test func `a sound file is taken as it is`() async throws {
+        let folder = try await makeFile()
+        let database = openDatabase(folder.path)
+        #expect(database.status.recovery == .clean)
+        #expect(database.status.usage[.store]?.batchCount == 11)
+        #expect(database.status.deadLetterCount == 1)
+        try await use(database)
+        #expect(folder.names.filter { $0.contains("damaged") }.isEmpty)
+    }
+
+    @Test func `a file of no length is a new file`() async throws {
+        let folder = try TemporaryDirectory()
+        #expect(FileManager.default.createFile(atPath: folder.database, contents: Data()))
+        let database = openDatabase(folder.path)
+        #expect(database.status.recovery == .clean)
+        try await use(database)
+    }
+
+    @Test func `garbage is set aside under a dated name, whole`() async throws {
+        let folder = try TemporaryDirectory()
+        let garbage = Data((0..<50_000).map { UInt8(truncatingIfNeeded: $0 &* 7) })
+        try garbage.write(to: URL(fileURLWithPath: folder.database))
+        try garbage.write(to: URL(fileURLWithPath: folder.database + "-wal"))
+        let database = openDatabase(folder.path)
+        let found = try #require(salvage(database))
+        #expect(found.movedTo == folder.database + ".damaged-20250115T103000Z")
+        #expect(found.batches == 0)
+        #expect(found.reason.contains("SQLITE_NOTADB"))
+        #expect(try Data(contentsOf: URL(fileURLWithPath: found.movedTo)) == garbage)
+        try await use(database)
+        #expect(openDatabase(folder.path).status.recovery == .clean)
+    }
+
+    @Test func `readable batches of a truncated file are salvaged`() async throws {
+        let folder = try await makeFile()
+        let good = try Data(contentsOf: URL(fileURLWithPath: folder.database))
+        try good.prefix(good.count / 2).write(to: URL(fileURLWithPath: folder.database))
+        let database = openDatabase(folder.path)
+        let found = try #require(salvage(database))
+        #expect((1...11).contains(found.batches), "\(found.batches) batches")
+        #expect(database.status.usage[.store]?.batchCount == found.batches)
+        let drained = try await database.drain()
+        #expect(drained.count == found.batches)
+        try await use(database)
+    }
+
+    @Test func `a damaged page in the middle costs its rows, not those on either side`() async throws {
+        let folder = try TemporaryDirectory()
+        let before = openDatabase(folder.path)
+        for sequence in 1...200 { try await before.append(spooled(Int64(sequence), makeBatch(byteCount: 1000))).get() }
+        await before.close()
+        // A leaf of the table in the middle of the file: its first bytes are its header.
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: folder.database))
+        let page = bytes.count / 4096 / 2
+        bytes.replaceSubrange(page * 4096..<page * 4096 + 200, with: Data(repeating: 0xFF, count: 200))
+        try bytes.write(to: URL(fileURLWithPath: folder.database))
+        let database = openDatabase(folder.path)
+        let found = try #require(salvage(database))
+        #expect((150..<200).contains(found.batches), "\(found.batches) batches")
+        let sequences = try await database.drain().map(\.sequence)
+        #expect(sequences.first == 1)
+        #expect(sequences.last == 200)
+        try await use(database)
+    }
+
+    @Test func `progress and patterns are salvaged too, so nothing is counted again`() async throws {
+        let folder = try await makeFile()
+        try tamper(folder.database, "PRAGMA user_version=99")
+        let database = openDatabase(folder.path)
+        let found = try #require(salvage(database))
+        #expect(found.reason.contains("version 99"))
+        #expect(found.batches == 11)
+        #expect(database.status.deadLetterCount == 1)
+        let deltas = (0..<100).map { Delta(id: UInt64($0), count: 3) }
+        let answer = try await EmbeddedSink(database).apply(5, 0, 1, [makeBatch(deltas)]).get()
+        #expect(answer == .alreadyApplied(through: 1))
+        #expect(try inspect(folder.database, "SELECT sum(count) FROM aggregated_logs") == [["300"]])
+        try await use(database)
+    }
+
+    @Test(arguments: ["spool", "meta", "aggregated_logs", "delivery_progress", "dead_letters"])
+    func `a file without one of its tables is replaced`(table: String) async throws {
+        let folder = try await makeFile()
+        try tamper(folder.database, "DROP TABLE \(table)")
+        let database = openDatabase(folder.path)
+        #expect(salvage(database) != nil)
+        try await use(database)
+    }
+
+    @Test func `a header that forbids writing is found at the start, not at the first append`() async throws {
+        let folder = try await makeFile()
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: folder.database))
+        // The file format's write version (sqlite.org/fileformat2.html, offset 18): SQLite reads a 3 and writes nothing.
+        bytes[18] = 3
+        try bytes.write(to: URL(fileURLWithPath: folder.database))
+        let database = openDatabase(folder.path)
+        let found = try #require(salvage(database))
+        #expect(found.batches == 11)
+        #expect(found.reason.contains("for writing"))
+        try await use(database)
+    }
+
+    @Test func `a directory in the file's place is set aside`() async throws {
+        let folder = try TemporaryDirectory()
+        try FileManager.default.createDirectory(atPath: folder.database, withIntermediateDirectories: false)
+        let database = openDatabase(folder.path)
+        #expect(salvage(database) != nil)
+        try await use(database)
+    }
+
+    @Test func `a missing state directory is made`() async throws {
+        let folder = try TemporaryDirectory()
+        let database = openDatabase(folder.path + "/a/b/c")
+        #expect(database.status.recovery == .clean)
+        try await use(database)
+    }
+
+    @Test func `with no directory it goes on in memory, and takes no durable append`() async throws {
+        let folder = try TemporaryDirectory()
+        let file = folder.path + "/file"
+        #expect(FileManager.default.createFile(atPath: file, contents: Data("x".utf8)))
+        let database = openDatabase(file + "/state")
+        guard case .memoryOnly(let reason) = database.status.recovery else {
+            Issue.record("\(database.status.recovery)")
+            return
+        }
+        #expect(reason.contains("Not a directory"))
+        let failure = try #require(await database.append(spooled(1), durable: true).failure)
+        #expect(failure.code == "SPOOL_MEMORY_ONLY")
+        #expect(failure.failureClass == .transient)
+        // Bounded: a flood ends in refusals, not in all of the memory.
+        var refused = 0
+        for sequence in 1...30 {
+            let answer = await database.append(spooled(Int64(sequence), stream: 3, makeBatch(byteCount: 1 << 20)))
+            if answer.failure != nil { refused += 1 }
+        }
+        #expect(refused >= 14)
+        _ = try await database.drain()
+        try await use(database)
+    }
+
+    @Test func `a directory that cannot be written leaves memory`() async throws {
+        guard getuid() != 0 else {
+            print("skipped: root writes into read-only directories")
+            return
+        }
+        let folder = try TemporaryDirectory(mode: 0o500)
+        let database = openDatabase(folder.path)
+        guard case .memoryOnly = database.status.recovery else {
+            Issue.record("\(database.status.recovery)")
+            return
+        }
+        try await use(database)
+    }
+
+    @Test func `a file locked by somebody else is left alone`() async throws {
+        let folder = try await makeFile()
+        let other = try Connection(path: folder.database, access: .readWrite)
+        try other.execute("PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE")
+        let database = openDatabase(folder.path)
+        guard case .memoryOnly(let reason) = database.status.recovery else {
+            Issue.record("\(database.status.recovery)")
+            return
+        }
+        #expect(reason.contains("SQLITE_BUSY"))
+        #expect(folder.names.filter { $0.contains("damaged") }.isEmpty)
+        other.close()
+        try await use(database)
+        #expect(openDatabase(folder.path).status.usage[.store]?.batchCount == 11)
+    }
+
+    @Test func `only the newest damaged files are kept`() async throws {
+        let folder = try TemporaryDirectory()
+        for _ in 0..<6 {
+            try Data(repeating: 0x41, count: 9000).write(to: URL(fileURLWithPath: folder.database))
+            for suffix in ["-wal", "-shm"] { try? FileManager.default.removeItem(atPath: folder.database + suffix) }
+            await openDatabase(folder.path).close()
+        }
+        let kept = folder.names.filter { $0.contains("damaged") }
+        #expect(kept.count == SpoolLimits.damagedFileCountMax, "\(kept)")
+        #expect(kept.last == "logboom.db.damaged-20250115T103000Z-006")
+    }
+
+    @Test func `damage found in use replaces the file and goes on`() async throws {
+        let folder = try TemporaryDirectory()
+        let database = openDatabase(folder.path)
+        for sequence in 1...300 {
+            try await database.append(spooled(Int64(sequence), makeBatch(byteCount: 3000))).get()
+        }
+        try await database.syncedUsage()
+        // Leaves of the table overwritten below the running daemon, beyond what its cache holds.
+        let handle = try FileHandle(forUpdating: URL(fileURLWithPath: folder.database))
+        let size = try handle.seekToEnd()
+        for page in stride(from: size / 4096 / 3, to: size / 4096 / 2, by: 1) {
+            try handle.seek(toOffset: page * 4096)
+            try handle.write(contentsOf: Data(repeating: 0xFF, count: 64))
+        }
+        try handle.close()
+        var failures = 0
+        var drained: [Int64] = []
+        for _ in 0..<20 {
+            do {
+                let batch = try await database.drain(byteCountMax: 20_000).map(\.sequence)
+                drained += batch
+                if batch.isEmpty { break }
+            } catch {
+                failures += 1
+            }
+        }
+        #expect(failures > 0)
+        #expect(database.status.damageCount > 0)
+        #expect(salvage(database) != nil)
+        #expect(database.status.usage[.store]?.batchCount == 0)
+        try await use(database)
+    }
+
+    @Test func `the file is checked in time whatever its size`() async throws {
+        let folder = try TemporaryDirectory()
+        let before = openDatabase(folder.path, limit: 1 << 30)
+        for sequence in 1...100 {
+            try await before.append(spooled(Int64(sequence), makeBatch(byteCount: 1 << 20))).get()
+        }
+        try await before.syncedUsage()
+        // Not closed in order: a copy of the running file.
+        let copy = try TemporaryDirectory()
+        try FileManager.default.copyItem(atPath: folder.database, toPath: copy.database)
+        let start = ContinuousClock.now
+        let database = openDatabase(copy.path, limit: 1 << 30)
+        let duration = start.duration(to: .now)
+        print("opening \(database.status.fileByteCount >> 20) MiB not closed in order: \(duration)")
+        #expect(database.status.recovery == .clean)
+        #expect(database.status.usage[.store]?.batchCount == 100)
+        #expect(duration < .seconds(2))
+        await database.close()
+        await before.close()
+    }
+
+    // MARK: Node id
+
+    @Test func `the node id is kept, and made anew only when it cannot be read`() throws {
+        let folder = try TemporaryDirectory()
+        let first = NodeIdentity.load(directory: folder.path, random: Array(0..<16))
+        #expect(first.isNew && first.isPersistent)
+        let again = NodeIdentity.load(directory: folder.path, random: Array(repeating: 9, count: 16))
+        #expect(again == NodeIdentity(id: first.id, isNew: false, isPersistent: true))
+        #expect(try String(contentsOfFile: folder.file("node-id"), encoding: .utf8) == first.id.text + "\n")
+        for broken in ["", "x", first.id.text.dropLast() + "", first.id.text + "0", String(repeating: "-", count: 36)] {
+            try broken.write(toFile: folder.file("node-id"), atomically: false, encoding: .utf8)
+            let new = NodeIdentity.load(directory: folder.path, random: Array(repeating: 7, count: 16))
+            #expect(new.isNew && new.isPersistent, "\(broken)")
+            #expect(NodeIdentity.load(directory: folder.path, random: Array(0..<16)).id == new.id)
+        }
+        #expect(folder.names == ["node-id"])
+    }
+
+    @Test func `a node id that cannot be written serves this run`() throws {
+        let identity = NodeIdentity.load(directory: "/dev/null/nowhere", random: Array(0..<16))
+        #expect(identity.isNew)
+        #expect(!identity.isPersistent)
+    }
+}

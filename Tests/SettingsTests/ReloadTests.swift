@@ -1,0 +1,87 @@
+import LogModel
+import Testing
+
+@testable import Settings
+
+/// SIGHUP: what is applied, what needs a restart.
+struct ReloadTests {
+    private func loaded(_ flags: [String]) throws -> LoadedSettings {
+        try SettingsLoader.load(SettingsLoader.Input(environment: home, flags: flags)).get()
+    }
+
+    private static let changes: [(key: SettingKey, old: String, new: String)] = [
+        (.listen, "127.0.0.1:1", "127.0.0.1:2"), (.allowInsecure, "false", "true"), (.httpBodyLimit, "1M", "2M"),
+        (.postgresHost, "a", "b"), (.postgresPort, "1", "2"), (.postgresDatabase, "a", "b"), (.postgresUser, "a", "b"),
+        (.postgresPassword, "a", "b"), (.postgresSSLMode, "allow", "prefer"), (.postgresPoolMin, "1", "2"),
+        (.postgresPoolMax, "2", "3"), (.analyticsNodeURL, "http://a", "http://b"), (.aggregationWindow, "1", "2"),
+        (.batchSize, "100", "200"), (.durableLevel, "off", "warn"), (.maxPatterns, "100", "200"),
+        (.placeholderStyle, "angle", "braces"), (.memoryLimit, "16M", "17M"), (.stateDirectory, "/a", "/b"),
+        (.spoolLimit, "1M", "2M"), (.retentionDays, "1", "2"), (.storeLimit, "1M", "2M"), (.logLevel, "info", "warn"),
+        (.logFormat, "text", "json"),
+    ]
+
+    @Test(arguments: changes)
+    func `a changed key is applied exactly when it says so`(change: (key: SettingKey, old: String, new: String)) throws
+    {
+        let old = try loaded(["POSTGRES_HOST=h", "\(change.key)=\(change.old)"])
+        let new = try loaded(["POSTGRES_HOST=h", "\(change.key)=\(change.new)"])
+        let differences = new.reloadDifferences(from: old)
+        #expect(differences.applied == (change.key.isReloadable ? [change.key] : []))
+        #expect(differences.needsRestart == (change.key.isReloadable ? [] : [change.key]))
+        let running = old.reloaded(with: new)
+        #expect(running.settings == (change.key.isReloadable ? new : old).settings)
+        #expect(running.reloadDifferences(from: old).applied == differences.applied)
+    }
+
+    @Test func `the keys that SIGHUP applies are the ones the documentation names`() {
+        let applied = SettingKey.allCases.filter(\.isReloadable)
+        #expect(
+            applied == [
+                .postgresPassword, .postgresPasswordFile, .aggregationWindow, .batchSize, .durableLevel, .memoryLimit,
+                .spoolLimit, .retentionDays, .storeLimit, .logLevel,
+            ]
+        )
+        let changed = Set(Self.changes.map(\.key)).union([.postgresPasswordFile])
+        #expect(changed == Set(SettingKey.allCases))
+    }
+
+    @Test func `nothing changed is said as such`() throws {
+        let settings = try loaded([])
+        #expect(settings.reloadDifferences(from: settings).summary == "nothing changed")
+    }
+
+    @Test func `a new password file is applied and its content with it`() throws {
+        func loaded(_ password: String, _ path: String) throws -> LoadedSettings {
+            try SettingsLoader.load(
+                SettingsLoader.Input(
+                    environment: home,
+                    flags: ["POSTGRES_HOST=h", "POSTGRES_PASSWORD_FILE=\(path)"],
+                    readFile: { _ in .success(Array(password.utf8)) }
+                )
+            ).get()
+        }
+        let old = try loaded("one", "/a")
+        let sameFile = try loaded("two", "/a")
+        #expect(sameFile.reloadDifferences(from: old).applied == [.postgresPassword])
+        #expect(old.reloaded(with: sameFile).settings.postgres?.password == Secret("two"))
+        let otherFile = try loaded("one", "/b")
+        #expect(otherFile.reloadDifferences(from: old).applied == [.postgresPasswordFile])
+        #expect(old.reloaded(with: otherFile).settings.postgres?.passwordFile == "/b")
+        let rotated = old.reloaded(with: sameFile).reloadDifferences(from: old).summary
+        #expect(rotated == "applied POSTGRES_PASSWORD")
+    }
+
+    @Test func `a password that belongs to another server waits for the restart`() throws {
+        let old = try loaded(["POSTGRES_HOST=a", "POSTGRES_PASSWORD=one", "BATCH_SIZE=100"])
+        let new = try loaded(["POSTGRES_HOST=b", "POSTGRES_PASSWORD=two", "BATCH_SIZE=200"])
+        let differences = new.reloadDifferences(from: old)
+        #expect(differences.applied == [.batchSize])
+        #expect(differences.needsRestart == [.postgresHost, .postgresPassword])
+        #expect(
+            differences.summary == "applied BATCH_SIZE; a restart is needed for POSTGRES_HOST, POSTGRES_PASSWORD"
+        )
+        let running = old.reloaded(with: new)
+        #expect(running.settings.postgres == old.settings.postgres)
+        #expect(running.settings.batchSize == 200)
+    }
+}
