@@ -73,7 +73,15 @@ package struct Batcher {
         return nil
     }
 
-    /// The batch was sealed; the next is empty.
+    /// Only the records that somebody waits for were sealed; so much is still open, and its window goes on.
+    package mutating func awaitedSealed(recordCount: Int, byteCount: Int) {
+        guard recordCount > 0 else { return sealed() }
+        isAwaited = false
+        self.recordCount = recordCount
+        self.byteCount = byteCount
+    }
+
+    /// Everything was sealed; the next batch is empty.
     package mutating func sealed() {
         openedAt = nil
         recordCount = 0

@@ -210,6 +210,12 @@ extension DeliveryLane {
         return attempt(now: now)
     }
 
+    /// A person changed the configuration: what the sink refused, it may take now.
+    package mutating func configurationChanged(now: MonotonicTime) -> [Action] {
+        guard phase == .away, sending == nil, !isReadingSpool else { return [] }
+        return attempt(now: now)
+    }
+
     package mutating func probeDue() -> [Action] {
         phase == .away ? [.probe] : []
     }

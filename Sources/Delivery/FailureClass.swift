@@ -3,8 +3,8 @@
 public enum FailureClass: String, Sendable, CaseIterable {
     /// Nothing was applied and trying again later may work: server away, deadlock, disk full.
     case transient
-    /// Nothing was applied and only a person can change that: wrong password, missing right. Tried again all the same, at
-    /// the ceiling's pace, because people do mend things.
+    /// Nothing was applied and only a person can change that: wrong password, missing right. Tried again all the same,
+    /// after a quarter of the ceiling or more, because people do mend things.
     case permanent
     /// Unknown whether it was applied: the connection went before the answer. Ask the sink first, then send the rest.
     case ambiguous

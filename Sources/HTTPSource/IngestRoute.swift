@@ -91,15 +91,14 @@ extension Routes {
     private static func answer(_ summary: IngestSummary, matched: Int, _ receipt: Receipt) -> HTTPAnswer {
         let status: HTTPStatus
         var isDurable = false
-        var headers: [(name: String, value: String)] = []
         switch receipt {
         case .folded: status = summary.accepted > 0 || summary.received == 0 ? .accepted : .unprocessableContent
         case .durable:
             status = .ok
             isDurable = true
         case .timedOut:
+            // No Retry-After: the records are counted, and whoever sends them again counts them twice.
             status = .serviceUnavailable
-            headers = [("Retry-After", "30")]
         }
         var writer = JSONWriter(byteCountEstimate: 96)
         writer.beginObject()
@@ -128,7 +127,7 @@ extension Routes {
         }
         writer.endObject()
         writer.endLine()
-        return HTTPAnswer(status, headers: headers, body: writer.bytes)
+        return HTTPAnswer(status, body: writer.bytes)
     }
 
     /// `POST /flush`: answers when everything folded before is durable.

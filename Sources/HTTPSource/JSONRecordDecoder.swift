@@ -4,7 +4,7 @@ internal import LogModel
 /// Bounds of one record as it enters. Their sum bounds the decoder's scratch memory; a batch may bound more tightly.
 package enum RecordLimits {
     /// Messages are cut to this. Longer ones are dumps, and the pattern of a dump is in its beginning.
-    package static let messageByteCountMax = 64 << 10
+    package static let messageByteCountMax = Limits.messageByteCountMax
     /// Attributes of one record; more are left out.
     package static let attributeCountMax = 32
     package static let attributeKeyByteCountMax = 128

@@ -36,12 +36,19 @@ package struct ServiceFacts: Sendable {
 }
 
 package struct SpoolFigures: Sendable {
+    /// The whole file: spool, embedded store, dead letters.
     package var fileByteCount: Int
+    /// Of the batches that wait; what `SPOOL_LIMIT` bounds.
+    package var byteCount: Int
     package var byteCountMax: Int
     package var deadLetterCount: Int
+    /// Times the file was found damaged while running, and replaced.
+    package var damageCount: Int
 
-    package init(fileByteCount: Int, byteCountMax: Int, deadLetterCount: Int) {
+    package init(fileByteCount: Int, byteCount: Int, byteCountMax: Int, deadLetterCount: Int, damageCount: Int) {
         self.fileByteCount = fileByteCount
+        self.byteCount = byteCount
+        self.damageCount = damageCount
         self.byteCountMax = byteCountMax
         self.deadLetterCount = deadLetterCount
     }
@@ -70,6 +77,9 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     private enum Route {
         case ingest(requiresTenant: Bool)
         case flush, health, databaseHealth, live, ready, stats, metrics, patterns, tail
+
+        /// An answer without an end has no head to show alone.
+        var isStream: Bool { if case .tail = self { true } else { false } }
 
         var isPost: Bool {
             switch self {
@@ -103,9 +113,11 @@ package final class Routes: RequestHandler, @unchecked Sendable {
                 .problem(.notFound, "There is nothing at this path; see GET /health and GET /stats.")
             )
         }
-        let isAllowed = route.isPost ? request.method == .post : request.method == .get || request.method == .head
+        let isAllowed =
+            route.isPost
+            ? request.method == .post : request.method == .get || request.method == .head && !route.isStream
         guard isAllowed else {
-            let allowed = route.isPost ? "POST" : "GET, HEAD"
+            let allowed = route.isPost ? "POST" : route.isStream ? "GET" : "GET, HEAD"
             return answer(
                 responder,
                 .problem(.methodNotAllowed, "This path takes \(allowed).", headers: [("Allow", allowed)])

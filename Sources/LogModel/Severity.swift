@@ -43,8 +43,8 @@ public enum Severity: UInt8, Sendable, Comparable, CaseIterable {
     /// The severity a sender's word or number stands for, in any case: `warning`, `ERR`, `critical`, a syslog priority
     /// `0`...`7`, or a Node-RED level `10`...`60` (10 is fatal there; Node-RED, "Logging"). `nil` for anything else.
     public init?(word: UnsafeBufferPointer<UInt8>) {
-        guard (1...11).contains(word.count) else { return nil }
-        // Up to eleven letters, folded to lower case in two words: a switch on packed bytes costs no allocation.
+        guard (1...16).contains(word.count) else { return nil }
+        // Up to sixteen letters, folded to lower case in two words: a switch on packed bytes costs no allocation.
         var packed: (high: UInt64, low: UInt64) = (0, 0)
         for byte in word {
             guard byte > 0 else { return nil }
@@ -69,8 +69,8 @@ public enum Severity: UInt8, Sendable, Comparable, CaseIterable {
             ("0", .fatal), ("1", .fatal), ("2", .fatal), ("3", .error), ("4", .warn), ("5", .notice), ("6", .info),
             ("7", .debug), ("10", .fatal), ("20", .error), ("30", .warn), ("40", .info), ("50", .debug), ("60", .trace),
         ]
-        return table.compactMap { word, severity in
-            guard word.utf8CodeUnitCount <= 11 else { return nil }
+        return table.map { word, severity in
+            precondition(word.utf8CodeUnitCount <= 16, "a severity's word fits two machine words")
             var high: UInt64 = 0
             var low: UInt64 = 0
             for index in 0..<word.utf8CodeUnitCount {

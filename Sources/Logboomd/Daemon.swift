@@ -25,6 +25,8 @@ internal import Telemetry
 final class Daemon: @unchecked Sendable {
     /// Five seconds may pass from SIGTERM to exit; the pipeline takes three, the rest is for closing.
     private static let stopDeadline = Duration.milliseconds(4500)
+    /// Of it, what connections get to close.
+    private static let closePatience = Duration.seconds(1)
 
     private let log: Log
     private let source: SettingsSource
@@ -41,6 +43,8 @@ final class Daemon: @unchecked Sendable {
     private let addresses: [String]
     private let passwordCell: PasswordCell?
     private var acceptedBefore = 0
+    private var housekeepingCount = 0
+    private let closeReaderWhenIdle: @Sendable () -> Void
     private var isHeapDirty = true
 
     init(_ loaded: LoadedSettings, source: SettingsSource, log: Log) throws(StartError) {
@@ -93,12 +97,14 @@ final class Daemon: @unchecked Sendable {
             reader = postgresReader
             threads.append(sink)
             closeReader = { postgresReader.close(completion: $0) }
+            closeReaderWhenIdle = { postgresReader.closeWhenIdle() }
             passwordCell = cell
         } else {
             store = EmbeddedSink(spool)
             let embeddedReader = EmbeddedReader(spool)
             reader = embeddedReader
             closeReader = { embeddedReader.close(completion: $0) }
+            closeReaderWhenIdle = {}
             passwordCell = nil
         }
         func lane(_ id: Lane, _ sink: any Sink) -> LaneRunner {
@@ -147,8 +153,10 @@ final class Daemon: @unchecked Sendable {
                     let status = spool.status
                     return SpoolFigures(
                         fileByteCount: status.fileByteCount,
+                        byteCount: status.usage.values.reduce(0) { $0 + $1.byteCount },
                         byteCountMax: spoolByteCountMax,
-                        deadLetterCount: status.deadLetterCount
+                        deadLetterCount: status.deadLetterCount,
+                        damageCount: status.damageCount
                     )
                 }
             )
@@ -242,6 +250,8 @@ final class Daemon: @unchecked Sendable {
             "logboomd \(logboomVersion) listens on \(addresses.joined(separator: ", ")), store: \(sinks[0].name)"
         )
         SystemdNotify.ready(status: "starting")
+        // Five seconds: sessions are open by then, and what began them is no longer needed.
+        loop.scheduleTask(in: .seconds(5)) { ProcessMemory.releaseStartupPages() }
         loop.execute { [self] in
             housekeep()
             feedWatchdog()
@@ -276,7 +286,8 @@ final class Daemon: @unchecked Sendable {
         return counters.dropped > 0 ? EX_IOERR : EX_OK
     }
 
-    /// Closes what has a thread: sinks, reader, and last the spool, which writes its pages out.
+    /// Closes what has a thread: sinks and reader, and last the spool, which writes its pages out. A server that does not
+    /// answer can hold up the former; what they had is settled by now, so the spool does not wait for them long.
     private func close(completion: @escaping @Sendable () -> Void) {
         let loop = group.next()
         let closed = sinks.map { sink in
@@ -286,7 +297,12 @@ final class Daemon: @unchecked Sendable {
         }
         let reader = loop.makePromise(of: Void.self)
         closeReader { reader.succeed(()) }
-        EventLoopFuture.andAllComplete(closed + [reader.futureResult], on: loop).whenComplete { [spool] _ in
+        let settled = loop.makePromise(of: Bool.self)
+        EventLoopFuture.andAllComplete(closed + [reader.futureResult], on: loop)
+            .whenComplete { _ in settled.succeed(true) }
+        loop.scheduleTask(in: .nanoseconds(Self.closePatience.nanoseconds)) { settled.succeed(false) }
+        settled.futureResult.whenSuccess { [spool, log] isClosed in
+            if !isClosed { log.notice("not waiting for a connection whose server does not answer") }
             spool.close(completion: completion)
         }
     }
@@ -330,6 +346,11 @@ final class Daemon: @unchecked Sendable {
             logboom_trim_heap()
         }
         acceptedBefore = accepted
+        // With POSTGRES_POOL_MIN=1 the second session, which reads, is closed when nobody asked for a minute.
+        housekeepingCount += 1
+        if housekeepingCount.isMultiple(of: 6), let postgres = loaded.settings.postgres, postgres.poolMin < 2 {
+            closeReaderWhenIdle()
+        }
         group.next().scheduleTask(in: .seconds(10)) { [self] in housekeep() }
     }
 
@@ -346,7 +367,7 @@ final class Daemon: @unchecked Sendable {
         if silent.isEmpty {
             SystemdNotify.watchdog()
         } else {
-            log.error("no progress for \(Int(Heartbeat.silenceMax.seconds)) s in: \(silent.joined(separator: ", "))")
+            log.error("no progress, the watchdog is not fed: \(silent.joined(separator: ", "))")
         }
         group.next().scheduleTask(in: .nanoseconds(interval.nanoseconds / 2)) { [self] in feedWatchdog() }
     }

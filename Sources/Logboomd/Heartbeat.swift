@@ -2,14 +2,11 @@ internal import LogModel
 internal import Pipeline
 internal import Ports
 
-/// Tells whether every loop still makes progress: the event loop by being asked at all, each blocking thread by answering
-/// a ping. What it says decides whether systemd's watchdog is fed; a thread stuck in a C library starves it.
+/// Tells whether the loops that carry records still make progress: the event loop by being asked at all, the spool's and the
+/// database's thread by answering a ping. What it says decides whether systemd's watchdog is fed; a thread stuck in a C library starves it.
 ///
 /// `@unchecked Sendable`: used on the event loop only; answers hop back to it.
 final class Heartbeat: @unchecked Sendable {
-    /// A thread may be busy this long and still count as alive: libpq's connect and statement time-outs, with room.
-    static let silenceMax = Duration.seconds(45)
-
     private struct Watched {
         let thread: any Pingable
         var lastAnswer: MonotonicTime
@@ -36,6 +33,6 @@ final class Heartbeat: @unchecked Sendable {
                 }
             }
         }
-        return watched.filter { now.since($0.lastAnswer) > Self.silenceMax }.map(\.thread.threadName)
+        return watched.filter { now.since($0.lastAnswer) > $0.thread.silenceMax }.map(\.thread.threadName)
     }
 }

@@ -1,9 +1,12 @@
 public import LogModel
 
-/// Counts records into the open batch: message to template, template and origin to series, series to a count.
+/// Counts records into the open batches: message to template, template and origin to series, series to a count.
 ///
-/// Owns the templates known, the origins known, and the open batch. Memory grows with the patterns that are live, never
-/// with the number of records: ``byteCount`` says how much, and every part has a bound. What does not fit under a bound is
+/// There are two open batches, so that a record somebody waits for does not drag the whole window through a commit: the
+/// *awaited* one holds the records that must be durable, the *ordinary* one the rest. Either can be sealed alone.
+///
+/// Owns the templates known, the origins known, and both batches. Memory grows with the patterns that are live, never with
+/// the number of records: ``byteCount`` says how much, and every part has a bound. What does not fit under a bound is
 /// counted under `<other>`, so the sums always hold. Not safe for use from two threads; reads no clock.
 public struct Aggregator: ~Copyable {
     /// What became of one record.
@@ -11,202 +14,81 @@ public struct Aggregator: ~Copyable {
         public var severity: Severity
         /// Whether its template was known before.
         public var isMatched: Bool
+        /// Whether it is in the awaited batch.
+        public var isAwaited: Bool
     }
 
-    private struct Series {
-        var template: Int32
-        var origin: Int32
-        var severity: Severity
-        var count = 1
-        var firstSeen: Timestamp
-        var lastSeen: Timestamp
-        var latency: LatencySummary?
-        var firstSample: Int32
-        var sampleCount: UInt8 = 0
-        var attributes: Int32 = -1
-    }
+    /// Which open batch to seal.
+    public enum Part: Sendable { case awaited, ordinary }
 
-    private struct Sample {
-        var start: Int32
-        var byteCount: Int32
-    }
-
-    /// What stands for the templates that do not fit under `MAX_PATTERNS`.
+    /// What stands for the templates and origins that do not fit under their bounds.
     static let otherText: StaticString = "<other>"
-    private static let otherTemplate: Int32 = -1
-    private static let otherOrigin: Int32 = -1
+    private static let otherNumber: Int32 = -1
 
     private var normalizer: Normalizer
     private var templates: InternTable
     private var origins: InternTable
     private var originKey: [UInt8] = []
-
+    /// The epoch goes on only when both batches are empty: until then an older one may still name templates by number.
     private var epoch: UInt64 = 2
-    private var series: [Series] = []
-    private var seriesSlots: [Int32]
-    private var samples: [Sample] = []
-    private var sampleBytes: [UInt8] = []
-    private var attributes = AttributeSummaries()
-    private var windowStart = Timestamp(nanoseconds: 0)
+    private var ordinary = OpenBatch()
+    private var awaited = OpenBatch()
 
-    /// Records in the open batch.
-    public private(set) var recordCount = 0
     /// Records counted under `<other>` since the start, because a bound was reached.
     public private(set) var overflowCount = 0
 
-    public var seriesCount: Int { series.count }
+    public var recordCount: Int { ordinary.recordCount + awaited.recordCount }
+    public var seriesCount: Int { ordinary.series.count + awaited.series.count }
     public var templateCount: Int { templates.entries.count }
     public var templateEvictionCount: Int { templates.evictionCount }
 
-    /// Bytes held, near enough: the open batch and what is known of templates and origins.
+    /// Bytes held, near enough: the open batches and what is known of templates and origins.
     public var byteCount: Int { openByteCount + templates.byteCount + origins.byteCount }
 
-    /// Bytes of the open batch alone: what sealing gives back.
-    public var openByteCount: Int {
-        series.count * (MemoryLayout<Series>.stride + 8) + samples.count * MemoryLayout<Sample>.stride
-            + sampleBytes.count
-            + attributes.byteCount
-    }
+    /// Bytes of the open batches alone: what sealing gives back.
+    public var openByteCount: Int { ordinary.byteCount + awaited.byteCount }
+
+    /// Whether a batch must be sealed before another record is folded: no room for one more series.
+    public var isFull: Bool { ordinary.isFull || awaited.isFull }
 
     /// - Parameter templateCountMax: `MAX_PATTERNS`.
     public init(templateCountMax: Int, style: PlaceholderStyle) {
         normalizer = Normalizer(style: style)
         templates = InternTable(capacity: templateCountMax, textByteCountMax: Normalizer.templateByteCountMax)
         origins = InternTable(capacity: Limits.originCountMax, textByteCountMax: 4 * (Limits.nameByteCountMax + 1))
-        seriesSlots = [Int32](repeating: 0, count: 1024)
     }
 
-    /// Whether the batch must be sealed before another record is folded: no room for one more series.
-    public var isFull: Bool { series.count >= Limits.seriesCountMax }
-
-    /// Counts one record. `now` stamps it when its sender did not, or stamped it out of reason.
+    /// Counts one record. `now` stamps it when its sender did not, or stamped it out of reason; at or above `durableLevel`
+    /// it goes to the awaited batch.
     ///
     /// Cost: linear in the message's bytes, plus four look-ups; allocates only for what was never seen before.
-    public mutating func fold(_ record: LogRecord, now: Timestamp) -> Outcome {
-        precondition(!isFull, "seal the batch before it overflows")
-        if recordCount == 0 { windowStart = now }
-        recordCount += 1
+    public mutating func fold(_ record: LogRecord, durableLevel: Severity? = nil, now: Timestamp) -> Outcome {
         let severity = record.severity ?? Severity.found(in: record.message) ?? .info
         let seen = Self.reasonable(record.timestamp, now: now)
-
-        var isMatched = true
-        let template: Int32
-        switch templates.intern(normalizer.normalize(record.message), epoch: epoch) {
-        case .found(let index):
-            template = Int32(index)
-        case .added(let index):
-            template = Int32(index)
-            isMatched = false
-        case .full:
-            template = Self.otherTemplate
-            overflowCount += 1
-            isMatched = false
-        }
-        let index = seriesIndex(template: template, origin: originIndex(record), severity: severity, seen: seen)
-        if series[index].count > 1 {
-            if seen < series[index].firstSeen { series[index].firstSeen = seen }
-            if seen > series[index].lastSeen { series[index].lastSeen = seen }
-        }
-        if let latency = record.latencyMilliseconds {
-            if series[index].latency == nil {
-                series[index].latency = LatencySummary(first: latency)
-            } else {
-                series[index].latency?.add(latency)
-            }
-        }
-        if series[index].sampleCount < Limits.sampleCountMax { keepSample(record.message, for: index) }
-        if !record.attributes.isEmpty {
-            for attribute in record.attributes {
-                series[index].attributes = attributes.add(attribute, to: series[index].attributes)
-            }
-        }
-        return Outcome(severity: severity, isMatched: isMatched)
-    }
-
-    /// Seals the open batch and begins the next; `nil` when nothing was folded. Linear in the series.
-    public mutating func seal(now: Timestamp, clockIsKnown: Bool) -> Batch? {
-        guard recordCount > 0 else { return nil }
-        var writer = BatchWriter(
-            windowStart: windowStart,
-            windowEnd: now,
-            clockIsKnown: clockIsKnown,
-            recordCount: recordCount,
-            seriesCount: series.count,
-            byteCountEstimate: openByteCount + series.count * 96 + 64
-        )
-        for index in series.indices { write(series[index], to: &writer) }
-        let batch = Batch(payload: writer.bytes, recordCount: recordCount, seriesCount: series.count)
-        reset()
-        return batch
-    }
-
-    private mutating func reset() {
-        // A batch far above the usual size gives its memory back; the usual one keeps it for the next.
-        let keeps = series.count <= 1024
-        series.removeAll(keepingCapacity: keeps)
-        samples.removeAll(keepingCapacity: keeps)
-        sampleBytes.removeAll(keepingCapacity: keeps)
-        if keeps { attributes.removeAll() } else { attributes = AttributeSummaries() }
-        if keeps && seriesSlots.count <= 4096 {
-            seriesSlots.withUnsafeMutableBufferPointer { $0.update(repeating: 0) }
+        let (template, isMatched) = templateNumber(record.message)
+        let origin = originNumber(record)
+        let isAwaited = durableLevel.map { severity >= $0 } ?? false
+        if isAwaited {
+            awaited.fold(record, template: template, origin: origin, severity: severity, seen: seen, now: now)
         } else {
-            seriesSlots = [Int32](repeating: 0, count: 1024)
+            ordinary.fold(record, template: template, origin: origin, severity: severity, seen: seen, now: now)
         }
-        recordCount = 0
-        epoch += 1
+        return Outcome(severity: severity, isMatched: isMatched, isAwaited: isAwaited)
     }
 
-    // MARK: Series
-
-    private mutating func seriesIndex(template: Int32, origin: Int32, severity: Severity, seen: Timestamp) -> Int {
-        let key =
-            UInt64(UInt32(bitPattern: template)) << 32 | UInt64(UInt32(bitPattern: origin)) << 8
-            | UInt64(severity.rawValue)
-        // Fibonacci hashing: the golden ratio's bits spread neighbouring keys (Knuth, TAOCP 3, 6.4).
-        let mask = seriesSlots.count - 1
-        var slot = Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
-        while seriesSlots[slot] != 0 {
-            let index = Int(seriesSlots[slot]) - 1
-            if series[index].template == template, series[index].origin == origin, series[index].severity == severity {
-                series[index].count += 1
-                return index
-            }
-            slot = (slot + 1) & mask
-        }
-        series.append(
-            Series(
-                template: template,
-                origin: origin,
-                severity: severity,
-                firstSeen: seen,
-                lastSeen: seen,
-                firstSample: Int32(samples.count)
-            )
-        )
-        samples.append(contentsOf: repeatElement(Sample(start: 0, byteCount: 0), count: Limits.sampleCountMax))
-        seriesSlots[slot] = Int32(series.count)
-        if series.count * 2 > seriesSlots.count { growSlots() }
-        return series.count - 1
-    }
-
-    private mutating func growSlots() {
-        let mask = seriesSlots.count * 2 - 1
-        seriesSlots = [Int32](repeating: 0, count: mask + 1)
-        for (index, entry) in series.enumerated() {
-            let key =
-                UInt64(UInt32(bitPattern: entry.template)) << 32 | UInt64(UInt32(bitPattern: entry.origin)) << 8
-                | UInt64(entry.severity.rawValue)
-            var slot = Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
-            while seriesSlots[slot] != 0 { slot = (slot + 1) & mask }
-            seriesSlots[slot] = Int32(index + 1)
+    private mutating func templateNumber(_ message: ByteView) -> (Int32, isMatched: Bool) {
+        switch templates.intern(normalizer.normalize(message), epoch: epoch) {
+        case .found(let index): return (Int32(index), true)
+        case .added(let index): return (Int32(index), false)
+        case .full:
+            overflowCount += 1
+            return (Self.otherNumber, false)
         }
     }
-
-    // MARK: Origins
 
     /// Source, host, tenant and dashboard as one string: each with its length before it, so that no two sets of names
     /// give the same bytes.
-    private mutating func originIndex(_ record: LogRecord) -> Int32 {
+    private mutating func originNumber(_ record: LogRecord) -> Int32 {
         originKey.removeAll(keepingCapacity: true)
         appendName(record.source)
         appendName(record.host)
@@ -217,7 +99,7 @@ public struct Aggregator: ~Copyable {
         case .found(let index), .added(let index): return Int32(index)
         case .full:
             overflowCount += 1
-            return Self.otherOrigin
+            return Self.otherNumber
         }
     }
 
@@ -227,48 +109,58 @@ public struct Aggregator: ~Copyable {
         originKey.append(contentsOf: ByteView(rebasing: name.prefix(count)))
     }
 
-    // MARK: Samples
+    // MARK: Sealing
 
-    private mutating func keepSample(_ message: ByteView, for index: Int) {
-        let start = sampleBytes.count
-        UTF8Repair.append(message, to: &sampleBytes, byteCountMax: Limits.sampleByteCountMax)
-        let slot = Int(series[index].firstSample) + Int(series[index].sampleCount)
-        samples[slot] = Sample(start: Int32(start), byteCount: Int32(sampleBytes.count - start))
-        series[index].sampleCount += 1
+    /// Seals one open batch and begins its next; `nil` when nothing was folded into it. Linear in the series.
+    public mutating func seal(_ part: Part, now: Timestamp, clockIsKnown: Bool) -> Batch? {
+        let batch: Batch?
+        switch part {
+        case .awaited:
+            batch = encode(awaited, now: now, clockIsKnown: clockIsKnown)
+            awaited.reset()
+        case .ordinary:
+            batch = encode(ordinary, now: now, clockIsKnown: clockIsKnown)
+            ordinary.reset()
+        }
+        if recordCount == 0, batch != nil { epoch += 1 }
+        return batch
     }
 
-    // MARK: Writing
-
-    private func write(_ entry: Series, to writer: inout BatchWriter) {
-        withText(of: entry.template) { id, template in
-            withNames(of: entry.origin) { source, host, tenant, dashboard in
-                writer.beginSeries(
-                    templateID: id,
-                    severity: entry.severity,
-                    template: template,
-                    source: source,
-                    host: host,
-                    tenant: tenant,
-                    dashboard: dashboard,
-                    count: entry.count,
-                    firstSeen: entry.firstSeen,
-                    lastSeen: entry.lastSeen,
-                    latency: entry.latency
-                )
+    private func encode(_ open: OpenBatch, now: Timestamp, clockIsKnown: Bool) -> Batch? {
+        guard open.recordCount > 0 else { return nil }
+        var writer = BatchWriter(
+            windowStart: open.windowStart,
+            windowEnd: now,
+            clockIsKnown: clockIsKnown,
+            recordCount: open.recordCount,
+            seriesCount: open.series.count,
+            byteCountEstimate: open.byteCount + open.series.count * 96 + 64
+        )
+        for entry in open.series {
+            withText(of: entry.template) { id, template in
+                withNames(of: entry.origin) { source, host, tenant, dashboard in
+                    writer.beginSeries(
+                        templateID: id,
+                        severity: entry.severity,
+                        template: template,
+                        source: source,
+                        host: host,
+                        tenant: tenant,
+                        dashboard: dashboard,
+                        count: entry.count,
+                        firstSeen: entry.firstSeen,
+                        lastSeen: entry.lastSeen,
+                        latency: entry.latency
+                    )
+                }
             }
+            open.writeDetails(of: entry, to: &writer)
         }
-        writer.append(UInt64(entry.sampleCount))
-        sampleBytes.withUnsafeBufferPointer { bytes in
-            for offset in 0..<Int(entry.sampleCount) {
-                let sample = samples[Int(entry.firstSample) + offset]
-                writer.append(ByteView(rebasing: bytes[Int(sample.start)..<Int(sample.start + sample.byteCount)]))
-            }
-        }
-        attributes.write(entry.attributes, to: &writer)
+        return Batch(payload: writer.bytes, recordCount: open.recordCount, seriesCount: open.series.count)
     }
 
     private func withText(of template: Int32, _ body: (UInt64, ByteView) -> Void) {
-        if template == Self.otherTemplate {
+        if template == Self.otherNumber {
             let text = Self.other
             body(XXH64.hash(text), text)
         } else {
@@ -279,7 +171,7 @@ public struct Aggregator: ~Copyable {
 
     private func withNames(of origin: Int32, _ body: (ByteView, ByteView, ByteView, ByteView) -> Void) {
         let empty = ByteView(start: nil, count: 0)
-        if origin == Self.otherOrigin {
+        if origin == Self.otherNumber {
             body(Self.other, empty, empty, empty)
             return
         }

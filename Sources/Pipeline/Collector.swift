@@ -78,12 +78,15 @@ package final class Collector: @unchecked Sendable {
     private var pending: [Int: Pending] = [:]
     private var nextTicket = 1
     private var isSealCheckScheduled = false
-    private var isWindowTimerSet = false
+    /// When the timer for the open batch's window fires; `nil` when none is set.
+    private var windowTimer: MonotonicTime?
     private var isStopping = false
 
     // The request being folded: whether a record in the open batch, or in one sealed meanwhile, must be durable.
     private var requestIsDurable = false
     private var requestTickets: [Int] = []
+    /// One stamp for the records of a request: they came together.
+    private var requestedAt = Timestamp(nanoseconds: 0)
 
     package init(
         configuration: Configuration,
@@ -118,13 +121,16 @@ package final class Collector: @unchecked Sendable {
         for runner in lanes { runner.start(spooledStreams: spooled[runner.id]?.streams ?? []) }
     }
 
-    /// Takes a changed configuration; the open batch follows it from its next record on.
+    /// Takes a changed configuration, also for the batch that is open. Sinks that are away are tried at once: what they
+    /// refused, a password for one, may be right now.
     package func reconfigure(_ configuration: Configuration) {
         self.configuration = configuration
         batcher.window = configuration.window
         batcher.recordCountMax = configuration.batchSize
         batcher.byteCountMax = configuration.memoryLimit / Limits.openBatchBudgetShare
         scheduleSealCheck()
+        setWindowTimer()
+        for runner in lanes { runner.retryNow() }
     }
 
     // MARK: Figures
@@ -156,25 +162,26 @@ package final class Collector: @unchecked Sendable {
         scheduler.preconditionOnLoop()
         requestIsDurable = false
         requestTickets.removeAll(keepingCapacity: true)
+        requestedAt = scheduler.wallClock
     }
 
     /// Folds one record into the open batch. Between ``beginRequest()`` and ``endRequest(_:)`` only.
     package func fold(_ record: LogRecord) {
         if aggregator.isFull { seal(.memory) }
-        let now = scheduler.wallClock
-        let outcome: Aggregator.Outcome
-        if record.host.isEmpty {
-            outcome = configuration.hostName.withUnsafeBufferPointer { host in
-                var named = record
-                named.host = host
-                return aggregator.fold(named, now: now)
-            }
-        } else {
-            outcome = aggregator.fold(record, now: now)
+        guard record.host.isEmpty else { return fold(named: record) }
+        configuration.hostName.withUnsafeBufferPointer { host in
+            var named = record
+            named.host = host
+            fold(named: named)
         }
+    }
+
+    private func fold(named record: LogRecord) {
+        let now = requestedAt
+        let outcome = aggregator.fold(record, durableLevel: configuration.durableLevel, now: now)
         counters.accepted += 1
         if outcome.isMatched { counters.matched += 1 }
-        if let durableLevel = configuration.durableLevel, outcome.severity >= durableLevel { requestIsDurable = true }
+        if outcome.isAwaited { requestIsDurable = true }
         if !tail.isEmpty { tail.publish(record, severity: outcome.severity, at: record.timestamp ?? now) }
     }
 
@@ -271,10 +278,12 @@ package final class Collector: @unchecked Sendable {
     }
 
     private func setWindowTimer() {
-        guard !isWindowTimerSet, let deadline = batcher.deadline else { return }
-        isWindowTimerSet = true
+        guard let deadline = batcher.deadline, windowTimer.map({ deadline < $0 }) ?? true else { return }
+        windowTimer = deadline
         scheduler.schedule(at: deadline) { [self] in
-            isWindowTimerSet = false
+            // A window that was made shorter has set an earlier timer; this one is over.
+            guard windowTimer == deadline else { return }
+            windowTimer = nil
             sealIfDue()
             // Sealed early meanwhile: a younger batch is open, with a later deadline.
             if let deadline = batcher.deadline, deadline > scheduler.now { setWindowTimer() }
@@ -298,23 +307,43 @@ package final class Collector: @unchecked Sendable {
         return readiness
     }
 
+    /// Seals the open batches; for a durable record only the one that somebody waits for, so that a commit carries what
+    /// it must and the window of all else goes on.
     private func seal(_ reason: SealReason) {
-        let batch = aggregator.seal(now: scheduler.wallClock, clockIsKnown: isClockKnown())
-        batcher.sealed()
-        guard let batch else { return }
+        let now = scheduler.wallClock
+        let isClockKnown = isClockKnown()
+        var batches: [(batch: Batch, isAwaited: Bool)] = []
+        if let batch = aggregator.seal(.awaited, now: now, clockIsKnown: isClockKnown) { batches.append((batch, true)) }
+        if reason != .durable, let batch = aggregator.seal(.ordinary, now: now, clockIsKnown: isClockKnown) {
+            batches.append((batch, false))
+        }
+        if reason == .durable {
+            batcher.awaitedSealed(recordCount: aggregator.recordCount, byteCount: aggregator.openByteCount)
+        } else {
+            batcher.sealed()
+        }
+        guard !batches.isEmpty else { return }
         counters.sealed[reason, default: 0] += 1
-        counters.sealedSeries += batch.seriesCount
-        let ticket = nextTicket
-        nextTicket += 1
+        let waiters = openWaiters
+        openWaiters = []
+        // Each waited for one open batch; now there may be two.
+        for waiter in waiters { waiter.remaining += batches.count - 1 }
+        var tickets: [Int] = []
+        for (batch, _) in batches {
+            counters.sealedSeries += batch.seriesCount
+            pending[nextTicket] = Pending(remainingLanes: lanes.count, waiters: waiters)
+            tickets.append(nextTicket)
+            nextTicket += 1
+        }
         if requestIsDurable {
-            // In the middle of a request: its durable records are in this batch.
-            requestTickets.append(ticket)
+            // In the middle of a request: its durable records are in these batches.
+            requestTickets += tickets
             requestIsDurable = false
         }
-        let isAwaited = !openWaiters.isEmpty || !requestTickets.isEmpty
-        pending[ticket] = Pending(remainingLanes: lanes.count, waiters: openWaiters)
-        openWaiters = []
-        for runner in lanes { runner.deliver(batch, ticket: ticket, isAwaited: isAwaited) }
+        let isFlushed = reason == .force || reason == .shutdown
+        for ((batch, isAwaited), ticket) in zip(batches, tickets) {
+            for runner in lanes { runner.deliver(batch, ticket: ticket, isAwaited: isAwaited || isFlushed) }
+        }
     }
 
     private func acknowledged(_ ticket: Int) {

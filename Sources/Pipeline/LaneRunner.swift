@@ -65,6 +65,11 @@ package final class LaneRunner: @unchecked Sendable {
         perform(lane.batchSealed(batch, ticket: ticket, isAwaited: isAwaited, now: scheduler.now))
     }
 
+    /// Tries a sink that is away without waiting for the pause to end.
+    package func retryNow() {
+        perform(lane.configurationChanged(now: scheduler.now))
+    }
+
     package func stop() {
         perform(lane.stopped())
     }
@@ -143,9 +148,9 @@ package final class LaneRunner: @unchecked Sendable {
         switch result {
         case .success(let answer):
             lastError = nil
-            deliveredBatchCount += batchCount
             switch answer {
             case .applied:
+                deliveredBatchCount += batchCount
                 perform(lane.sendSucceeded(number, through: nil, now: now))
             case .alreadyApplied(let applied):
                 perform(lane.sendSucceeded(number, through: applied, now: now))

@@ -15,15 +15,23 @@ package final class DaemonProcess: Sendable {
     /// - Parameters:
     ///   - settings: over these: a free port and a unix socket, `STATE_DIRECTORY` in `state`, a window of an hour.
     ///   - arguments: after the program's name.
-    package init(
+    package convenience init(
         _ settings: [String: String] = [:],
         arguments: [String] = [],
         state: TemporaryDirectory? = nil
     ) throws {
         let state = try state ?? TemporaryDirectory()
+        try self.init(try Self.launch(settings, arguments: arguments, state: state), state: state)
+    }
+
+    /// Starts the daemon on a configuration file alone, which must have it listen on 127.0.0.1 and log as text.
+    package convenience init(fromFile path: String, state: TemporaryDirectory) throws {
+        try self.init(try ChildProcess([try Programs.path("logboomd"), "--config", path]), state: state)
+    }
+
+    private init(_ child: ChildProcess, state: TemporaryDirectory) throws {
+        self.child = child
         self.state = state
-        child = try Self.launch(settings, arguments: arguments, state: state)
-        let child = child
         port = try Wait.until("logboomd to listen; it says: \(child.errors)", .seconds(20)) {
             if let end = child.ended { throw TestingError("logboomd did not start, \(end): \(child.errors)") }
             return Self.port(in: child.errors)

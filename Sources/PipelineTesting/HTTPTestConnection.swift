@@ -57,9 +57,8 @@ package final class HTTPTestConnection {
             setsockopt(descriptor, SOL_SOCKET, option, &patience, socklen_t(MemoryLayout<timeval>.size))
         }
         guard Self.connect(descriptor, address) == 0 else {
-            let code = errno
-            close(descriptor)
-            throw TestingError("connect to \(address): errno \(code)")
+            // Everything is set, so deinit runs, and closes.
+            throw TestingError("connect to \(address): errno \(errno)")
         }
     }
 

@@ -5,6 +5,8 @@ package import LogModel
 package protocol Pingable: Sendable {
     /// Short name for messages, such as `spool`.
     var threadName: String { get }
+    /// How long it may be busy with one thing and still count as alive.
+    var silenceMax: Duration { get }
     func ping(_ answer: @escaping @Sendable () -> Void)
 }
 

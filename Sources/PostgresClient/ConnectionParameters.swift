@@ -54,6 +54,9 @@ package struct ConnectionParameters: Sendable {
                     + " -c idle_in_transaction_session_timeout=\(idleInTransactionTimeout.milliseconds)"
                     // A receipt is a commit that survives a power cut at the server, whatever its default says.
                     + " -c synchronous_commit=on"
+                    // The claim of a span waits for another session's claim and compares with what that left; stricter
+                    // levels would refuse instead. (A blank in an option's value is escaped, libpq "options".)
+                    + " -c default_transaction_isolation=read\\ committed"
             ),
         ]
         if let password { list.append(("password", password)) }

@@ -11,18 +11,40 @@ package let bucketDuration: Duration = .seconds(600)
 /// Bounds: at most ``seriesCountMax`` series and about ``byteCountMax`` bytes are held at a time; libpq holds them once more
 /// while it sends.
 struct PatternWriter {
-    /// Past this a larger statement is no faster (measurements.md, C), it only takes more memory at both ends.
+    /// Past this a larger statement is no faster (4.5 ms for 100 series, 296 ms for 5,000), it only takes more memory at both ends.
     static let seriesCountMax = 2000
     static let byteCountMax = 256 * 1024
     /// For source, host, tenant and dashboard each. They stand in one index, whose rows PostgreSQL limits to 2704 bytes
     /// (BTMaxItemSize); a longer one is cut, so that no sender can make a batch that cannot be stored.
     static let identityByteCountMax = 512
 
-    static let statementName = "logboom_upsert"
+    static let statementName = "upsert_patterns"
+    static let claimingStatementName = "claim_and_upsert_patterns"
+
+    /// The upsert alone, for a span that takes several.
+    static let statement = upsert(condition: "")
+
+    /// Claim and upsert in one statement, which is a transaction of its own: one way to the server and back where four
+    /// would be needed. Nothing is upserted unless the claim got the row; the answer says whether it did.
+    ///
+    /// $20 is the stream, $21 what must not have been passed, $22 what is applied then.
+    static let claimingStatement = """
+        WITH claim AS (
+            INSERT INTO delivery_progress (node_id, stream, applied) VALUES ($1::uuid, $20::bigint, $22::bigint)
+            ON CONFLICT (node_id, stream) DO UPDATE SET applied = EXCLUDED.applied, updated_at = now()
+            WHERE delivery_progress.applied <= $21::bigint
+            RETURNING 1
+        ), upserted AS (
+        \(upsert(condition: "WHERE EXISTS (SELECT FROM claim)"))
+            RETURNING 1
+        )
+        SELECT count(*) FROM claim
+        """
 
     /// $1 is the node, the others are arrays of one length. Sorted, so that two writers lock rows in one order and cannot
     /// deadlock. Series of one key are summed first, as a statement may touch a row only once.
-    static let statement = """
+    private static func upsert(condition: String) -> String {
+        """
         INSERT INTO aggregated_logs AS stored (
             pattern_id, bucket, level, source, host, tenant, dashboard, node_id,
             message_pattern, count, first_seen, last_seen, metadata, sample_messages,
@@ -42,6 +64,7 @@ struct PatternWriter {
             pattern_id, bucket, level, source, host, tenant, dashboard, message_pattern,
             count, first_seen, last_seen, metadata, samples,
             latency_count, latency_sum, latency_min, latency_max, clock_guessed, position)
+        \(condition)
         GROUP BY d.pattern_id, d.bucket, d.level, d.source, d.host, d.tenant, d.dashboard
         ORDER BY d.pattern_id, d.bucket, d.level, d.source, d.host, d.tenant, d.dashboard
         ON CONFLICT (pattern_id, bucket, level, source, host, tenant, dashboard, node_id) DO UPDATE SET
@@ -71,6 +94,7 @@ struct PatternWriter {
             latency_max = greatest(stored.latency_max, EXCLUDED.latency_max),
             clock_guessed = stored.clock_guessed OR EXCLUDED.clock_guessed
         """
+    }
 
     private var patternID = ArrayColumn(.int8)
     private var bucket = ArrayColumn(.timestamptz)
@@ -128,6 +152,45 @@ struct PatternWriter {
         }
         do throws(PostgresError) {
             if patternID.count > 0 { try flush(node, connection) }
+        } catch {
+            throw .server(error)
+        }
+    }
+
+    /// Whether the batches are sure to fit one statement. Names and samples are bounded by the payload they come from.
+    static func fitsOneStatement(_ batches: [Batch]) -> Bool {
+        batches.reduce(0) { $0 + $1.seriesCount } < seriesCountMax
+            && batches.reduce(0) { $0 + $1.payload.count } < byteCountMax
+    }
+
+    /// Claims the span and stores all series of `batches`, in one statement; false when the span was claimed before and
+    /// nothing was done. The statement is its own transaction: a lost connection leaves it undecided.
+    mutating func claimAndWrite(
+        _ batches: [Batch],
+        of node: NodeID,
+        _ span: BatchSpan,
+        _ connection: Connection
+    ) throws(Failure) -> Bool {
+        removeAll()
+        for batch in batches {
+            do throws(BatchFormatError) {
+                try BatchReader.forEachSeries(in: batch) { header, series in add(series, header) }
+            } catch {
+                throw .format(error)
+            }
+        }
+        appendParameters(node)
+        parameters.append(span.stream.signed)
+        parameters.append(span.previous)
+        parameters.append(span.last)
+        defer { parameters.removeAll() }
+        do throws(PostgresError) {
+            let result = try connection.execute(
+                prepared: Self.claimingStatementName,
+                parameters,
+                action: "claim the span and upsert patterns"
+            )
+            return result.integer(0, 0) == 1
         } catch {
             throw .server(error)
         }
@@ -194,6 +257,13 @@ struct PatternWriter {
     }
 
     private mutating func flush(_ node: NodeID, _ connection: Connection) throws(PostgresError) {
+        appendParameters(node)
+        _ = try connection.execute(prepared: Self.statementName, parameters, action: "upsert patterns")
+        parameters.removeAll()
+    }
+
+    /// Moves the columns into `parameters`, the node before them.
+    private mutating func appendParameters(_ node: NodeID) {
         parameters.removeAll()
         parameters.append(uuid: node.bytes)
         for column in [
@@ -203,8 +273,6 @@ struct PatternWriter {
             parameters.append(column)
         }
         removeAll()
-        _ = try connection.execute(prepared: Self.statementName, parameters, action: "upsert patterns")
-        parameters.removeAll()
     }
 
     private mutating func removeAll() {

@@ -56,6 +56,8 @@ package final class PostgresSink: Sink {
 
 extension PostgresSink: Pingable {
     package var threadName: String { "sink-postgres" }
+    /// The first connection may rewrite an old table, for which the migrator allows half an hour.
+    package var silenceMax: Duration { SchemaMigrator.stepTimeout + .seconds(60) }
 
     package func ping(_ answer: @escaping @Sendable () -> Void) {
         thread.perform(answer)
@@ -66,7 +68,7 @@ extension PostgresSink: Pingable {
 ///
 /// `@unchecked Sendable`: after `init` it is touched by the thread "sink-postgres" alone.
 private final class SinkSession: @unchecked Sendable {
-    private static let claim = "logboom_claim"
+    private static let claim = "claim_span"
 
     /// Inserts or moves the stream's row, unless something after `previous` ($3) was applied.
     ///
@@ -142,6 +144,16 @@ private final class SinkSession: @unchecked Sendable {
         _ node: NodeID,
         _ phase: inout SinkError.Phase
     ) throws(PatternWriter.Failure) -> SinkAnswer {
+        if PatternWriter.fitsOneStatement(batches) {
+            // Its own transaction: from the first byte sent it may have been committed.
+            phase = .committing
+            if try patterns.claimAndWrite(batches, of: node, span, connection) { return .applied }
+            do throws(PostgresError) {
+                return .alreadyApplied(through: try progress(connection, span, node))
+            } catch {
+                throw .server(error)
+            }
+        }
         do throws(PostgresError) {
             _ = try connection.run("BEGIN ISOLATION LEVEL READ COMMITTED", action: "begin a transaction")
             if let applied = try claim(connection, span, node) {
@@ -170,7 +182,12 @@ private final class SinkSession: @unchecked Sendable {
         parameters.append(span.last)
         let claimed = try connection.execute(prepared: Self.claim, parameters, action: "claim the span")
         if claimed.rowCount == 1 { return nil }
-        parameters.removeAll()
+        return try progress(connection, span, node)
+    }
+
+    /// How far the stream of a refused claim was applied.
+    private func progress(_ connection: Connection, _ span: BatchSpan, _ node: NodeID) throws(PostgresError) -> Int64 {
+        var parameters = QueryParameters()
         parameters.append(uuid: node.bytes)
         parameters.append(span.stream.signed)
         let row = try connection.execute(
@@ -213,6 +230,11 @@ private final class SinkSession: @unchecked Sendable {
     private func prepareStatements(_ fresh: Connection) throws(PostgresError) {
         try fresh.prepare(Self.claim, Self.claimStatement, action: "prepare the claim")
         try fresh.prepare(PatternWriter.statementName, PatternWriter.statement, action: "prepare the upsert")
+        try fresh.prepare(
+            PatternWriter.claimingStatementName,
+            PatternWriter.claimingStatement,
+            action: "prepare the claiming upsert"
+        )
     }
 
     /// Leaves the session ready for the next transaction, or gives it up.

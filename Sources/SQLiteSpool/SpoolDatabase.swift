@@ -252,6 +252,8 @@ package final class SpoolDatabase: Spool {
 
 extension SpoolDatabase: Pingable {
     package var threadName: String { "spool" }
+    /// A commit on a slow card takes seconds; a minute means that it hangs.
+    package var silenceMax: Duration { .seconds(60) }
 
     package func ping(_ answer: @escaping @Sendable () -> Void) {
         thread.perform(answer)

@@ -58,7 +58,8 @@ extension SettingDefinition {
         static let memoryLimit = (4 << 20)...(4 << 30)
         static let diskLimit = (1 << 20)...(1 << 40)
         static let retentionDays = 1...36_500
-        static let httpBodyLimit = (1 << 10)...(256 << 20)
+        /// All bodies together may take ``Limits/bodyBytesInFlightMax``: one larger than that could never come in.
+        static let httpBodyLimit = (1 << 10)...Limits.bodyBytesInFlightMax
     }
 
     /// One row a key, in the order of ``SettingKey``.
@@ -111,7 +112,7 @@ extension SettingDefinition {
             standard: .text("8M"),
             explanation:
                 "The largest request body, in bytes (K, M and G are powers of 1024); a larger one is answered 413.",
-            allowed: "1K to 256M, and at most MEMORY_LIMIT",
+            allowed: "1K to 16M, and at most MEMORY_LIMIT",
             read: { (draft, text) throws(ValueProblem) in
                 draft.httpBodyLimit = try Value.byteCount(text, in: Bounds.httpBodyLimit)
             },
@@ -331,13 +332,13 @@ extension SettingDefinition {
             key: .spoolLimit,
             section: .storage,
             standard: .text("256M"),
-            explanation: "Bytes on disk for batches that wait for a sink; near it windows are merged, not dropped.",
+            explanation:
+                "Bytes on disk for batches that wait for a sink; when it is full, batches wait in memory and then records are refused.",
             allowed: "1M to 1024G",
             read: { (draft, text) throws(ValueProblem) in
                 draft.spoolLimit = try Value.byteCount(text, in: Bounds.diskLimit)
             },
-            show: { Value.text(byteCount: $0.spoolLimit) },
-            reload: { $0.spoolByteCountMax = $1.spoolByteCountMax }
+            show: { Value.text(byteCount: $0.spoolLimit) }
         ),
         SettingDefinition(
             key: .retentionDays,

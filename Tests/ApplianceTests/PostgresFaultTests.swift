@@ -75,9 +75,11 @@ import Testing
         #expect(health.string("status") == "degraded")
         #expect(health.string("database.last_error")?.contains("28P01") == true, "\(health.text)")
         #expect(!daemon.log.contains("wrong-password"))
+        // Refused twice, it would be tried again after a quarter of a minute; a reload says that now is the time.
+        try daemon.waitForStats("the second refusal") { ($0.integer("lanes.store.failures") ?? 0) >= 2 }
         try "\(PostgresCluster.guardedPassword)\n".write(toFile: file, atomically: true, encoding: .utf8)
         daemon.hangUp()
-        try daemon.waitUntilDelivered(.seconds(25))
+        try daemon.waitUntilDelivered(.seconds(8))
         #expect(try database.total() == 4)
         try expectOrderlyEnd(daemon)
     }
@@ -98,6 +100,7 @@ import Testing
         let stop = ContinuousClock.now
         #expect(try daemon.terminate() == .exited(0), "\(daemon.log)")
         #expect(ContinuousClock.now - stop < .seconds(5))
+        #expect(daemon.log.contains("not waiting for a connection"), "the spool was closed in order: \(daemon.log)")
         proxy.restore()
         let next = try DaemonProcess(database.settings(port: proxy.port), state: daemon.state)
         try next.waitUntilDelivered()

@@ -45,7 +45,7 @@ private func rows(_ batch: Batch) throws -> [Row: Int] {
 
 /// Outside the macros, which cannot take what is not copyable.
 private func seal(_ aggregator: inout Aggregator) -> Batch? {
-    aggregator.seal(now: now, clockIsKnown: true)
+    aggregator.seal(.ordinary, now: now, clockIsKnown: true)
 }
 
 private let now = Timestamp(nanoseconds: 1_790_000_000_000_000_000)
@@ -173,6 +173,26 @@ private let now = Timestamp(nanoseconds: 1_790_000_000_000_000_000)
                 #expect(String(validating: text, as: UTF8.self) == "bad \u{FFFD}\u{FFFD}\u{FFFD} end")
             }
         }
+    }
+
+    @Test func `records that must be durable are sealed alone, and the window of the rest goes on`() throws {
+        var aggregator = Aggregator(templateCountMax: 100, style: .angle)
+        for (severity, count) in [(Severity.error, 3), (.info, 5)] {
+            for _ in 0..<count {
+                let message = Array("a".utf8)
+                message.withUnsafeBufferPointer { bytes in
+                    var record = LogRecord(message: bytes)
+                    record.severity = severity
+                    _ = aggregator.fold(record, durableLevel: .error, now: now)
+                }
+            }
+        }
+        let awaited = aggregator.seal(.awaited, now: now, clockIsKnown: true)
+        #expect(awaited?.recordCount == 3)
+        let rest = aggregator.recordCount
+        #expect(rest == 5)
+        let ordinary = aggregator.seal(.ordinary, now: now, clockIsKnown: true)
+        #expect(ordinary?.recordCount == 5)
     }
 
     @Test func `attributes keep a few values with counts, and count the rest`() throws {

@@ -75,7 +75,8 @@ struct FaultTests {
             proxy.restore()
         }
         #expect(try warehouse.count() == Int(sequence) * 7)
-        #expect(met.isSubset(of: [.transient, .ambiguous]) && met.contains(.transient))
+        // On a warm session the one statement is its own transaction, so every cut leaves it undecided.
+        #expect(met.isSubset(of: [.transient, .ambiguous]) && met.contains(warm ? .ambiguous : .transient))
         if !fromClient { #expect(alreadyThere > 0, "no cut fell between COMMIT and its answer") }
         await sink.close()
     }
@@ -91,7 +92,7 @@ struct FaultTests {
         #expect(await sink.apply(0, 1, [batch]) == .success(.applied))
         proxy.blackHole()
         let swallowed = await sink.timedApply(1, 2, [batch])
-        #expect(swallowed.outcome.failureClass == .transient && swallowed.outcome.code == "TIMEOUT")
+        #expect(swallowed.outcome.failureClass == .ambiguous && swallowed.outcome.code == "TIMEOUT")
         let unreachable = await sink.timedApply(1, 2, [batch])
         #expect(unreachable.outcome.failureClass == .transient && unreachable.outcome.code == "CONNECT")
         #expect(swallowed.duration + unreachable.duration < .seconds(2))
@@ -118,7 +119,7 @@ struct FaultTests {
         await sink.close()
     }
 
-    @Test func `a session ended by an administrator in the middle of a transaction is transient`() async throws {
+    @Test func `a session ended by an administrator in the middle of a transaction costs no count`() async throws {
         let warehouse = try Warehouse()
         let sink = PostgresSink(warehouse.settings)
         let batch = makeBatch([Series(count: 3)])
@@ -133,7 +134,7 @@ struct FaultTests {
             """
         )
         let result = await sink.apply(1, 2, [batch])
-        #expect(result.failureClass == .transient && result.code == "57P01")
+        #expect(result.failureClass == .ambiguous && result.code == "57P01")
         #expect(await sink.apply(1, 2, [batch]) == .success(.applied))
         #expect(try warehouse.count() == 6)
         await sink.close()
@@ -145,7 +146,8 @@ struct FaultTests {
         let batch = makeBatch([Series(count: 3)])
         #expect(await sink.apply(0, 1, [batch]) == .success(.applied))
         try endSessions(warehouse)
-        #expect(await deliver(sink, 2, batch).allSatisfy { $0 == .transient })
+        let failures = await deliver(sink, 2, batch)
+        #expect(failures.count <= 1 && failures.allSatisfy { $0 == .transient || $0 == .ambiguous })
         #expect(try warehouse.count() == 6)
         await sink.close()
     }
@@ -227,7 +229,7 @@ struct FaultTests {
         try cluster.stop(mode: .immediate)
         #expect(await !sink.isReachable())
         let first = await sink.apply(1, 2, [batch])
-        #expect(first.failureClass == .transient)
+        #expect(first.failureClass == .transient || first.failureClass == .ambiguous)
         let away = await sink.apply(1, 2, [batch])
         #expect(away.failureClass == .transient && away.code == "CONNECT")
         try cluster.start()

@@ -38,7 +38,7 @@ struct ReloadTests {
         #expect(
             applied == [
                 .postgresPassword, .postgresPasswordFile, .aggregationWindow, .batchSize, .durableLevel, .memoryLimit,
-                .spoolLimit, .retentionDays, .storeLimit, .logLevel,
+                .retentionDays, .storeLimit, .logLevel,
             ]
         )
         let changed = Set(Self.changes.map(\.key)).union([.postgresPasswordFile])

@@ -1,0 +1,161 @@
+internal import LogModel
+
+/// The series of one open batch: counts, first and last seen, samples, attributes. Owns their bytes; knows templates and
+/// origins by number only.
+///
+/// Bounds: ``Limits/seriesCountMax`` series, each with at most ``Limits/sampleCountMax`` samples and eight attributes.
+struct OpenBatch {
+    struct Series {
+        var template: Int32
+        var origin: Int32
+        var severity: Severity
+        var count = 1
+        var firstSeen: Timestamp
+        var lastSeen: Timestamp
+        var latency: LatencySummary?
+        var firstSample: Int32
+        var sampleCount: UInt8 = 0
+        var attributes: Int32 = -1
+    }
+
+    private struct Sample {
+        var start: Int32
+        var byteCount: Int32
+    }
+
+    private(set) var series: [Series] = []
+    private(set) var recordCount = 0
+    private(set) var windowStart = Timestamp(nanoseconds: 0)
+    /// Open addressing with linear probing: series index + 1, and 0 is empty. At most half full.
+    private var slots = [Int32](repeating: 0, count: 1024)
+    private var samples: [Sample] = []
+    private var sampleBytes: [UInt8] = []
+    private var attributes = AttributeSummaries()
+
+    /// Near enough.
+    var byteCount: Int {
+        series.count * (MemoryLayout<Series>.stride + 8) + samples.count * MemoryLayout<Sample>.stride
+            + sampleBytes.count
+            + attributes.byteCount
+    }
+
+    var isFull: Bool { series.count >= Limits.seriesCountMax }
+
+    /// Counts one record in its series.
+    mutating func fold(
+        _ record: LogRecord,
+        template: Int32,
+        origin: Int32,
+        severity: Severity,
+        seen: Timestamp,
+        now: Timestamp
+    ) {
+        precondition(!isFull, "seal the batch before it overflows")
+        if recordCount == 0 { windowStart = now }
+        recordCount += 1
+        let index = find(template: template, origin: origin, severity: severity, seen: seen)
+        // One access to the series' memory, not one a field.
+        Self.update(&series[index], seen: seen, latency: record.latencyMilliseconds)
+        if series[index].sampleCount < Limits.sampleCountMax { keepSample(record.message, for: index) }
+        if !record.attributes.isEmpty {
+            for attribute in record.attributes {
+                series[index].attributes = attributes.add(attribute, to: series[index].attributes)
+            }
+        }
+    }
+
+    private static func update(_ series: inout Series, seen: Timestamp, latency: Double?) {
+        if seen < series.firstSeen { series.firstSeen = seen }
+        if seen > series.lastSeen { series.lastSeen = seen }
+        guard let latency else { return }
+        if series.latency == nil {
+            series.latency = LatencySummary(first: latency)
+        } else {
+            series.latency?.add(latency)
+        }
+    }
+
+    private static func slot(template: Int32, origin: Int32, severity: Severity, mask: Int) -> Int {
+        let key =
+            UInt64(UInt32(bitPattern: template)) << 32 | UInt64(UInt32(bitPattern: origin)) << 8
+            | UInt64(severity.rawValue)
+        // Fibonacci hashing: the golden ratio's bits spread neighbouring keys (Knuth, TAOCP 3, 6.4).
+        return Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
+    }
+
+    private mutating func find(template: Int32, origin: Int32, severity: Severity, seen: Timestamp) -> Int {
+        let mask = slots.count - 1
+        var slot = Self.slot(template: template, origin: origin, severity: severity, mask: mask)
+        while slots[slot] != 0 {
+            let index = Int(slots[slot]) - 1
+            if series[index].template == template, series[index].origin == origin, series[index].severity == severity {
+                series[index].count += 1
+                return index
+            }
+            slot = (slot + 1) & mask
+        }
+        series.append(
+            Series(
+                template: template,
+                origin: origin,
+                severity: severity,
+                firstSeen: seen,
+                lastSeen: seen,
+                firstSample: Int32(samples.count)
+            )
+        )
+        samples.append(contentsOf: repeatElement(Sample(start: 0, byteCount: 0), count: Limits.sampleCountMax))
+        slots[slot] = Int32(series.count)
+        if series.count * 2 > slots.count { growSlots() }
+        return series.count - 1
+    }
+
+    private mutating func growSlots() {
+        let mask = slots.count * 2 - 1
+        slots = [Int32](repeating: 0, count: mask + 1)
+        for (index, entry) in series.enumerated() {
+            var slot = Self.slot(
+                template: entry.template,
+                origin: entry.origin,
+                severity: entry.severity,
+                mask: mask
+            )
+            while slots[slot] != 0 { slot = (slot + 1) & mask }
+            slots[slot] = Int32(index + 1)
+        }
+    }
+
+    private mutating func keepSample(_ message: ByteView, for index: Int) {
+        let start = sampleBytes.count
+        UTF8Repair.append(message, to: &sampleBytes, byteCountMax: Limits.sampleByteCountMax)
+        let slot = Int(series[index].firstSample) + Int(series[index].sampleCount)
+        samples[slot] = Sample(start: Int32(start), byteCount: Int32(sampleBytes.count - start))
+        series[index].sampleCount += 1
+    }
+
+    /// Writes what a series has beside its names and counts.
+    func writeDetails(of entry: Series, to writer: inout BatchWriter) {
+        writer.append(UInt64(entry.sampleCount))
+        sampleBytes.withUnsafeBufferPointer { bytes in
+            for offset in 0..<Int(entry.sampleCount) {
+                let sample = samples[Int(entry.firstSample) + offset]
+                writer.append(ByteView(rebasing: bytes[Int(sample.start)..<Int(sample.start + sample.byteCount)]))
+            }
+        }
+        attributes.write(entry.attributes, to: &writer)
+    }
+
+    /// Empties it for the next batch. One far above the usual size gives its memory back; the usual one keeps it.
+    mutating func reset() {
+        guard series.count <= 1024, slots.count <= 4096 else {
+            self = OpenBatch()
+            return
+        }
+        series.removeAll(keepingCapacity: true)
+        samples.removeAll(keepingCapacity: true)
+        sampleBytes.removeAll(keepingCapacity: true)
+        attributes.removeAll()
+        slots.withUnsafeMutableBufferPointer { $0.update(repeating: 0) }
+        recordCount = 0
+    }
+}
