@@ -48,7 +48,6 @@ package final class BlockingThread: Sendable {
     }
 
     private let signal = Signal()
-    private let handle: UInt64
 
     /// 256 KiB: measured enough for libpq, SQLite and our own code, against 8 MiB by default.
     package static let stackByteCount = 256 * 1024
@@ -56,7 +55,6 @@ package final class BlockingThread: Sendable {
     /// Starts the thread. Traps when the system has no thread left to give, as nothing could be done without it.
     package init(name: StaticString) {
         let context = Unmanaged.passRetained(signal)
-        var handle: UInt64 = 0
         let code = logboom_thread_start(
             Self.stackByteCount,
             UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self),
@@ -64,11 +62,9 @@ package final class BlockingThread: Sendable {
                 if let raw { Unmanaged<Signal>.fromOpaque(raw).takeRetainedValue().run() }
                 return nil
             },
-            context.toOpaque(),
-            &handle
+            context.toOpaque()
         )
         precondition(code == 0, "start thread: the system refused")
-        self.handle = handle
     }
 
     /// Adds a block to the end of the queue. After ``close()`` it is dropped without being run.
@@ -85,10 +81,5 @@ package final class BlockingThread: Sendable {
         signal.state.isClosed = true
         pthread_cond_signal(signal.condition)
         pthread_mutex_unlock(signal.mutex)
-    }
-
-    /// Waits for the thread's end after ``close()``. Not to be called from the thread itself.
-    package func join() {
-        logboom_thread_join(handle)
     }
 }

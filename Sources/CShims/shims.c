@@ -4,8 +4,7 @@
 #include <malloc.h>
 #include <pthread.h>
 
-int logboom_thread_start(size_t stack_byte_count, const char *name, void *(*run)(void *), void *context,
-                         uint64_t *handle) {
+int logboom_thread_start(size_t stack_byte_count, const char *name, void *(*run)(void *), void *context) {
     pthread_attr_t attributes;
     pthread_t thread;
     int code = pthread_attr_init(&attributes);
@@ -14,12 +13,11 @@ int logboom_thread_start(size_t stack_byte_count, const char *name, void *(*run)
     if (code == 0) code = pthread_create(&thread, &attributes, run, context);
     pthread_attr_destroy(&attributes);
     if (code != 0) return code;
+    // Detached only once it has its name: a detached thread that ended early could not be named any more.
     pthread_setname_np(thread, name);
-    *handle = (uint64_t)thread;
+    pthread_detach(thread);
     return 0;
 }
-
-void logboom_thread_join(uint64_t handle) { pthread_join((pthread_t)handle, NULL); }
 
 void logboom_limit_malloc_arenas(int count) { mallopt(M_ARENA_MAX, count); }
 

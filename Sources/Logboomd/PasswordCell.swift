@@ -1,13 +1,13 @@
+internal import BlockingExecutor
 internal import Settings
-internal import Synchronization
 
 /// The database password as it is at each connection attempt: read again from its file, so that a corrected file works
 /// without a restart.
 final class PasswordCell: Sendable {
-    private let postgres: Mutex<DatabaseSettings>
+    private let postgres: Locked<DatabaseSettings>
 
     init(_ postgres: DatabaseSettings) {
-        self.postgres = Mutex(postgres)
+        self.postgres = Locked(postgres)
     }
 
     /// After a reload.

@@ -137,10 +137,22 @@ struct InternTable: ~Copyable {
         }
     }
 
+    /// Eight bytes at a time: most look-ups succeed, and compare a whole template.
     private static func isEqual(_ stored: [UInt8], _ view: ByteView) -> Bool {
         guard stored.count == view.count else { return false }
-        return stored.withUnsafeBufferPointer { left in
-            for index in 0..<view.count where left[index] != view[index] { return false }
+        guard let right = UnsafeRawPointer(view.baseAddress) else { return true }
+        return stored.withUnsafeBytes { bytes in
+            guard let left = bytes.baseAddress else { return true }
+            var offset = 0
+            while offset + 8 <= view.count {
+                let first = left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                guard first == right.loadUnaligned(fromByteOffset: offset, as: UInt64.self) else { return false }
+                offset += 8
+            }
+            while offset < view.count {
+                guard bytes[offset] == view[offset] else { return false }
+                offset += 1
+            }
             return true
         }
     }

@@ -50,8 +50,16 @@ package final class Collector: @unchecked Sendable {
     /// Somebody who waits for one or more batches.
     private final class Waiter {
         var remaining = 0
-        var answer: ((Receipt) -> Void)?
+        var deadline = MonotonicTime(nanoseconds: .max)
+        private var answer: ((Receipt) -> Void)?
+
         init(_ answer: @escaping (Receipt) -> Void) { self.answer = answer }
+
+        /// Answers, once.
+        func give(_ receipt: Receipt) {
+            answer?(receipt)
+            answer = nil
+        }
     }
 
     /// A sealed batch on its way: how many lanes have not made it durable, and who waits.
@@ -78,6 +86,7 @@ package final class Collector: @unchecked Sendable {
     private var pending: [Int: Pending] = [:]
     private var nextTicket = 1
     private var isSealCheckScheduled = false
+    private var isWaitTimerSet = false
     /// When the timer for the open batch's window fires; `nil` when none is set.
     private var windowTimer: MonotonicTime?
     private var isStopping = false
@@ -234,16 +243,22 @@ package final class Collector: @unchecked Sendable {
     }
 
     private func wait(_ waiter: Waiter) {
-        guard waiter.remaining > 0 else {
-            waiter.answer?(.durable)
-            waiter.answer = nil
-            return
-        }
-        // The class is confined to the loop like everything here; the box carries it through the @Sendable closure.
-        let box = LoopConfined(waiter)
-        scheduler.schedule(at: scheduler.now.advanced(by: Limits.receiptWait)) {
-            box.value.answer?(.timedOut)
-            box.value.answer = nil
+        guard waiter.remaining > 0 else { return waiter.give(.durable) }
+        waiter.deadline = scheduler.now.advanced(by: Limits.receiptWait)
+        setWaitTimer()
+    }
+
+    /// One timer for all who wait, and none while nobody does: one for each request would outlive it by half a minute, and
+    /// a busy half minute is a million requests.
+    private func setWaitTimer() {
+        guard !isWaitTimerSet else { return }
+        isWaitTimerSet = true
+        scheduler.schedule(at: scheduler.now.advanced(by: .seconds(1))) { [self] in
+            isWaitTimerSet = false
+            let waiters = openWaiters + pending.values.flatMap(\.waiters)
+            guard !waiters.isEmpty else { return }
+            for waiter in waiters where scheduler.now >= waiter.deadline { waiter.give(.timedOut) }
+            setWaitTimer()
         }
     }
 
@@ -357,8 +372,7 @@ package final class Collector: @unchecked Sendable {
         for waiter in entry.waiters {
             waiter.remaining -= 1
             if waiter.remaining == 0 {
-                waiter.answer?(.durable)
-                waiter.answer = nil
+                waiter.give(.durable)
             }
         }
     }

@@ -2,7 +2,6 @@ internal import BlockingExecutor
 package import LogModel
 package import Ports
 internal import SQLiteClient
-internal import Synchronization
 
 /// The one owner of `<state directory>/logboom.db`: the spool of every lane, the dead letters, and the embedded store.
 ///
@@ -17,7 +16,7 @@ package final class SpoolDatabase: Spool {
 
     /// Appends that will share a transaction: taken whole when the thread comes to it.
     private final class AppendGroup: Sendable {
-        let appends = Mutex<[Append]>([])
+        let appends = Locked<[Append]>([])
     }
 
     /// Gives blocks access to the store, which is not Sendable.
@@ -28,16 +27,16 @@ package final class SpoolDatabase: Spool {
 
     private let confined: Confined
     private let thread: BlockingThread
-    private let published: Mutex<SpoolStatus>
+    private let published: Locked<SpoolStatus>
     /// The group that further appends join; `nil` once another call came after it, so that order is kept.
-    private let openGroup = Mutex<AppendGroup?>(nil)
+    private let openGroup = Locked<AppendGroup?>(nil)
 
     /// Opens the file, mending or replacing it when it has to. Blocks, normally for some milliseconds, at most for about two
     /// seconds.
     package init(_ configuration: SpoolConfiguration) {
         let store = SpoolStore(configuration: configuration)
         store.refreshStatus()
-        published = Mutex(store.status)
+        published = Locked(store.status)
         confined = Confined(store: store)
         thread = BlockingThread(name: "spool")
     }

@@ -94,6 +94,15 @@ import Testing
         #expect(reads(lane.probed(isReachable: true, now: second.advanced(by: .seconds(1)))) == 0)
     }
 
+    @Test func `a changed configuration tries a sink that is away without waiting`() throws {
+        var lane = makeLane()
+        #expect(reads(lane.configurationChanged(now: start)) == 0)
+        let sent = try #require(sends(lane.batchSealed(makeBatch(), ticket: 1, isAwaited: false, now: start)).first)
+        let item = try #require(spills(lane.sendFailed(sent.number, .permanent, reason: "password", now: start)).first)
+        _ = lane.spillSucceeded(item, now: start)
+        #expect(reads(lane.configurationChanged(now: start.advanced(by: .milliseconds(1)))) == 1)
+    }
+
     @Test func `what a sink applied of a longer span is not sent again`() throws {
         var lane = DeliveryLane(spooledBatchCount: 3, spooledRecordCount: 9, generator: SeededGenerator(seed: 1))
         #expect(reads(lane.started(now: start)) == 1)

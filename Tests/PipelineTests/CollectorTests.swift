@@ -412,6 +412,35 @@ private final class MemorySpool: Spool {
         #expect(rig.store.recordCount == 1)
     }
 
+    @Test func `a shorter window applies to the batch that is open`() {
+        let rig = Rig()
+        _ = rig.post(["a"])
+        rig.collector.reconfigure(
+            Collector.Configuration(
+                window: .seconds(2),
+                batchSize: 1000,
+                memoryLimit: 1 << 25,
+                durableLevel: .error,
+                hostName: []
+            )
+        )
+        rig.scheduler.advance(by: .milliseconds(1999))
+        #expect(rig.store.recordCount == 0)
+        rig.scheduler.advance(by: .milliseconds(1))
+        #expect(rig.store.recordCount == 1)
+    }
+
+    @Test func `an error commits alone and leaves the window of the rest open`() {
+        let rig = Rig()
+        _ = rig.post(["a", "b"])
+        let answers = rig.post(["disk on fire"], severity: .error)
+        rig.scheduler.run()
+        #expect(answers.isDurable && rig.store.recordCount == 1)
+        rig.scheduler.advance(by: .seconds(30))
+        #expect(rig.store.recordCount == 3)
+        #expect(rig.isConserved)
+    }
+
     @Test func `clients of the log stream see records, and nobody pays when there are none`() {
         let rig = Rig()
         var seen: [String] = []

@@ -6,11 +6,8 @@
 
 /// What Swift cannot import: variadic functions, _GNU_SOURCE functions and macros. One line each, no logic of our own.
 
-/// Starts a thread with the given stack size and name (at most 15 bytes, pthread_setname_np(3)); 0, or an errno.
-int logboom_thread_start(size_t stack_byte_count, const char *name, void *(*run)(void *), void *context,
-                         uint64_t *handle);
-/// Waits for a thread's end.
-void logboom_thread_join(uint64_t handle);
+/// Starts a detached thread with the given stack size and name (at most 15 bytes, pthread_setname_np(3)); 0, or an errno.
+int logboom_thread_start(size_t stack_byte_count, const char *name, void *(*run)(void *), void *context);
 
 /// mallopt(M_ARENA_MAX): one arena for all threads, measured to save 0.3 MB idle and half of what stays after large bodies.
 void logboom_limit_malloc_arenas(int count);
