@@ -93,6 +93,9 @@ package final class Collector: @unchecked Sendable {
 
     // The request being folded: whether a record in the open batch, or in one sealed meanwhile, must be durable.
     private var requestIsDurable = false
+    private var requestHasOrdinary = false
+    /// Somebody waits for a request that has records in both open batches.
+    private var ordinaryIsAwaited = false
     private var requestTickets: [Int] = []
     /// One stamp for the records of a request: they came together.
     private var requestedAt = Timestamp(nanoseconds: 0)
@@ -170,6 +173,7 @@ package final class Collector: @unchecked Sendable {
     package func beginRequest() {
         scheduler.preconditionOnLoop()
         requestIsDurable = false
+        requestHasOrdinary = false
         requestTickets.removeAll(keepingCapacity: true)
         requestedAt = scheduler.wallClock
     }
@@ -190,7 +194,7 @@ package final class Collector: @unchecked Sendable {
         let outcome = aggregator.fold(record, durableLevel: configuration.durableLevel, now: now)
         counters.accepted += 1
         if outcome.isMatched { counters.matched += 1 }
-        if outcome.isAwaited { requestIsDurable = true }
+        if outcome.isAwaited { requestIsDurable = true } else { requestHasOrdinary = true }
         if !tail.isEmpty { tail.publish(record, severity: outcome.severity, at: record.timestamp ?? now) }
     }
 
@@ -199,6 +203,8 @@ package final class Collector: @unchecked Sendable {
         counters.received += received
         counters.failed += failed
         let isDurable = requestIsDurable || !requestTickets.isEmpty
+        // One answer speaks for the whole request: told that it is durable, its sender means all of it.
+        if requestIsDurable, requestHasOrdinary { ordinaryIsAwaited = true }
         if isDurable {
             let waiter = Waiter(answer)
             for ticket in requestTickets where pending[ticket] != nil {
@@ -322,17 +328,19 @@ package final class Collector: @unchecked Sendable {
         return readiness
     }
 
-    /// Seals the open batches; for a durable record only the one that somebody waits for, so that a commit carries what
-    /// it must and the window of all else goes on.
+    /// Seals the open batches; for a durable record only the one that somebody waits for, unless the waiting request has
+    /// records in both, so that a commit carries what it must and the window of all else goes on.
     private func seal(_ reason: SealReason) {
         let now = scheduler.wallClock
         let isClockKnown = isClockKnown()
         var batches: [(batch: Batch, isAwaited: Bool)] = []
         if let batch = aggregator.seal(.awaited, now: now, clockIsKnown: isClockKnown) { batches.append((batch, true)) }
-        if reason != .durable, let batch = aggregator.seal(.ordinary, now: now, clockIsKnown: isClockKnown) {
+        let sealsAll = reason != .durable || ordinaryIsAwaited
+        if sealsAll, let batch = aggregator.seal(.ordinary, now: now, clockIsKnown: isClockKnown) {
             batches.append((batch, false))
         }
-        if reason == .durable {
+        if sealsAll { ordinaryIsAwaited = false }
+        if !sealsAll {
             batcher.awaitedSealed(recordCount: aggregator.recordCount, byteCount: aggregator.openByteCount)
         } else {
             batcher.sealed()
@@ -355,7 +363,7 @@ package final class Collector: @unchecked Sendable {
             requestTickets += tickets
             requestIsDurable = false
         }
-        let isFlushed = reason == .force || reason == .shutdown
+        let isFlushed = reason == .force || reason == .shutdown || reason == .durable
         for ((batch, isAwaited), ticket) in zip(batches, tickets) {
             for runner in lanes { runner.deliver(batch, ticket: ticket, isAwaited: isAwaited || isFlushed) }
         }

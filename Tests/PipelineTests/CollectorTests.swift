@@ -203,6 +203,22 @@ private final class MemorySpool: Spool {
             return answers
         }
 
+        /// One request with records below the durable level and errors after them.
+        func post(_ messages: [String], then errors: [String]) -> Answers {
+            let answers = Answers()
+            collector.beginRequest()
+            for (text, severity) in messages.map({ ($0, Severity.info) }) + errors.map({ ($0, Severity.error) }) {
+                var text = text
+                text.withUTF8 { bytes in
+                    var record = LogRecord(message: bytes)
+                    record.severity = severity
+                    collector.fold(record)
+                }
+            }
+            collector.endRequest(received: messages.count + errors.count, failed: 0) { answers.add($0) }
+            return answers
+        }
+
         /// I1 as `/stats` shows it.
         var isConserved: Bool {
             let store = collector.lanes[0].lane.counts
@@ -439,6 +455,15 @@ private final class MemorySpool: Spool {
         rig.scheduler.advance(by: .seconds(30))
         #expect(rig.store.recordCount == 3)
         #expect(rig.isConserved)
+    }
+
+    @Test func `a request of mixed levels is answered when all of it is durable`() {
+        let rig = Rig()
+        _ = rig.post(["open since before"])
+        let answers = rig.post(["all is well"], then: ["disk on fire"])
+        rig.scheduler.run()
+        #expect(answers.isDurable && rig.store.recordCount == 3)
+        #expect(rig.collector.openRecordCount == 0 && rig.isConserved)
     }
 
     @Test func `clients of the log stream see records, and nobody pays when there are none`() {
