@@ -124,6 +124,8 @@ package struct DeliveryLane {
     var isReadingSpool = false
     var isAttempting = false
     var isSettingAside = false
+    /// The batch on its way to the dead letters, when it is a fresh one: its spill may still be under way.
+    var settingAsideTicket: Int?
     var readyBacklog: Backlog?
     /// After a poison answer to several batches, spans of one until the bad one is found.
     var sendsSingly = false

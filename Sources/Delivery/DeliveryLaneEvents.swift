@@ -104,6 +104,7 @@ extension DeliveryLane {
             actions += pump(now: now)
         } else if let item = failed.items.first {
             isSettingAside = true
+            settingAsideTicket = item.ticket == Self.noTicket ? nil : item.ticket
             actions.append(.setAside(item, reason: reason))
         }
         return actions
@@ -112,6 +113,7 @@ extension DeliveryLane {
     /// The bad batch is among the dead letters.
     package mutating func settingAsideSucceeded(_ item: Item, now: MonotonicTime) -> [Action] {
         isSettingAside = false
+        settingAsideTicket = nil
         sendsSingly = false
         counts.deadLettered += item.batch.recordCount
         var actions: [Action] = []
@@ -129,6 +131,7 @@ extension DeliveryLane {
     /// The dead letters could not be written (disk full): the batch is kept and tried again like any other.
     package mutating func settingAsideFailed(_ item: Item, now: MonotonicTime) -> [Action] {
         isSettingAside = false
+        settingAsideTicket = nil
         if item.ticket != Self.noTicket && !isSpilled(item) { stranded.insert(item, at: 0) }
         return pause(.transient, reason: "set a refused batch aside", now: now)
     }
@@ -159,9 +162,8 @@ extension DeliveryLane {
         leaveMemory(item)
         spooledBatchCount += 1
         counts.spooled += item.batch.recordCount
-        if let sending, sending.items.contains(where: { $0.ticket == item.ticket }) {
-            spilledWhileSending.insert(item.ticket)
-        }
+        let isUnderWay = sending?.items.contains { $0.ticket == item.ticket } ?? false
+        if isUnderWay || settingAsideTicket == item.ticket { spilledWhileSending.insert(item.ticket) }
         return [.acknowledge(ticket: item.ticket)] + pump(now: now)
     }
 
@@ -170,6 +172,7 @@ extension DeliveryLane {
         guard spilling.removeValue(forKey: item.ticket) != nil else { return [] }
         if decidedWhileSpilling.remove(item.ticket) != nil { return [] }
         if let sending, sending.items.contains(where: { $0.ticket == item.ticket }) { return [] }
+        if settingAsideTicket == item.ticket { return [] }
         if item.wasSent {
             stranded.append(item)
         } else {

@@ -13,6 +13,12 @@ import Testing
         #expect(wrong.isEmpty, "repeat with LOGBOOM_TEST_SEED=\(seed): \(wrong.prefix(5))")
     }
 
+    @Test func `a batch that is set aside while it is being spilled is acknowledged once`() {
+        var simulation = LaneSimulation(seed: 622_013_511)
+        simulation.run(batchCount: 60)
+        #expect(simulation.check().isEmpty)
+    }
+
     @Test func `the simulation meets outages, kills and dead letters at all`() {
         var outages = 0
         var crashes = 0
