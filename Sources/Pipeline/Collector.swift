@@ -339,11 +339,11 @@ package final class Collector: @unchecked Sendable {
         if sealsAll, let batch = aggregator.seal(.ordinary, now: now, clockIsKnown: isClockKnown) {
             batches.append((batch, false))
         }
-        if sealsAll { ordinaryIsAwaited = false }
-        if !sealsAll {
-            batcher.awaitedSealed(recordCount: aggregator.recordCount, byteCount: aggregator.openByteCount)
-        } else {
+        if sealsAll {
+            ordinaryIsAwaited = false
             batcher.sealed()
+        } else {
+            batcher.awaitedSealed(recordCount: aggregator.recordCount, byteCount: aggregator.openByteCount)
         }
         guard !batches.isEmpty else { return }
         counters.sealed[reason, default: 0] += 1
