@@ -23,6 +23,7 @@ let package = Package(
         // Core: values and state machines. No I/O, no clock, no concurrency.
         .target(name: "LogModel"),
         .target(name: "JSONBytes"),
+        .target(name: "RecordDecoding", dependencies: ["LogModel", "JSONBytes"]),
         .target(name: "Patterns", dependencies: ["LogModel"]),
         .target(name: "Delivery", dependencies: ["LogModel"]),
 
@@ -61,7 +62,9 @@ let package = Package(
         .target(name: "HTTPServing", dependencies: ["LogModel", nioCore, nioPosix, nioHTTP1]),
         .target(
             name: "HTTPSource",
-            dependencies: ["LogModel", "JSONBytes", "Delivery", "Ports", "Pipeline", "Telemetry", "HTTPServing"]
+            dependencies: [
+                "LogModel", "JSONBytes", "RecordDecoding", "Delivery", "Ports", "Pipeline", "Telemetry", "HTTPServing",
+            ]
         ),
         .target(name: "SystemdNotify", dependencies: ["CSystemd"]),
         .target(name: "Settings", dependencies: ["LogModel"]),
@@ -129,8 +132,8 @@ let package = Package(
             ]
         ),
         .testTarget(
-            name: "HTTPSourceTests",
-            dependencies: ["HTTPSource", "HTTPServing", "JSONBytes", "LogModel", "PipelineTesting"]
+            name: "RecordDecodingTests",
+            dependencies: ["RecordDecoding", "LogModel", "PipelineTesting"]
         ),
         .testTarget(name: "SettingsTests", dependencies: ["Settings", "LogModel"]),
         .testTarget(

@@ -65,10 +65,11 @@ $swift_help"
 
 # The flags of the binaries we ship: no shared Swift library to load, no symbols, compact relocations.
 # They cost nothing at run time and a good part of the resident file pages (docs/benchmarks.md).
+# The run-time check for overlapping access, which debug builds keep in all code, is a tenth of a small request in SwiftNIO.
 release_flags() {
     local bin
     bin=$(dirname "$(readlink -f "$(command -v swift)")")
-    printf '%s\n' -c release
+    printf '%s\n' -c release -Xswiftc -enforce-exclusivity=unchecked
     if [ -d "$bin/../lib/swift_static" ]; then
         printf '%s\n' --static-swift-stdlib
     fi

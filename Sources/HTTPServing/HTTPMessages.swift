@@ -20,9 +20,12 @@ package struct HTTPRequest {
         case .POST: method = .post
         default: method = .other
         }
-        if let mark = head.uri.utf8.firstIndex(of: UInt8(ascii: "?")) {
+        let uri = head.uri.utf8
+        let pathCount = uri.withContiguousStorageIfAvailable { $0.firstIndex(of: UInt8(ascii: "?")) ?? $0.count }
+        if let pathCount, pathCount < uri.count {
+            let mark = uri.index(uri.startIndex, offsetBy: pathCount)
             path = head.uri[..<mark]
-            query = head.uri[head.uri.utf8.index(after: mark)...]
+            query = head.uri[uri.index(after: mark)...]
         } else {
             path = head.uri[...]
             query = ""

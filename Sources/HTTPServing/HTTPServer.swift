@@ -33,8 +33,11 @@ package final class HTTPServer: @unchecked Sendable {
     private var bodyBytesInFlight = 0
     private var isSweeping = false
     private var isClosed = false
-    private var dateSecond: Int64 = -1
-    private var dateLine = ""
+    /// When the two heads were made, in seconds since 1970.
+    private var headSecond: Int64 = -1
+    private var keepAliveHead: [UInt8] = []
+    private var closeHead: [UInt8] = []
+    private var scratch = ByteBuffer()
 
     package init(loop: any EventLoop, bodyByteCountMax: Int, handler: any RequestHandler) {
         self.loop = loop
@@ -191,44 +194,63 @@ package final class HTTPServer: @unchecked Sendable {
 
     // MARK: Answers
 
+    /// The answer as bytes. All heads are alike but for the status and the length, so the rest is made once a second and
+    /// copied: nine small writes would cost a fifteenth of a request.
     func encode(_ answer: HTTPAnswer, isKeptAlive: Bool, isHead: Bool) -> ByteBuffer {
-        var bytes = ByteBufferAllocator().buffer(capacity: 256 + answer.body.count)
-        bytes.writeStaticString(answer.status.line)
-        bytes.writeString(currentDateLine())
-        bytes.writeStaticString("Content-Type: ")
-        bytes.writeString(answer.contentType)
-        bytes.writeStaticString("\r\nContent-Length: ")
-        bytes.writeString(String(answer.body.count))
-        bytes.writeString(isKeptAlive ? Self.keepAliveLines : Self.closeLine)
-        for header in answer.headers {
-            bytes.writeString("\(header.name): \(header.value)\r\n")
+        refreshHeads()
+        // Memory of the answer before, unless that one has not left yet.
+        scratch.clear(minimumCapacity: 512)
+        scratch.writeStaticString(answer.status.line)
+        let head = isKeptAlive ? keepAliveHead : closeHead
+        head.withUnsafeBytes { _ = scratch.writeBytes($0) }
+        if answer.contentType == "application/json" && answer.headers.isEmpty {
+            scratch.writeStaticString("Content-Type: application/json\r\nContent-Length: ")
+        } else {
+            for header in answer.headers { scratch.writeString("\(header.name): \(header.value)\r\n") }
+            scratch.writeString("Content-Type: \(answer.contentType)\r\nContent-Length: ")
         }
-        bytes.writeStaticString("\r\n")
-        if !isHead { bytes.writeBytes(answer.body) }
-        return bytes
+        writeLength(answer.body.count)
+        if !isHead { answer.body.withUnsafeBytes { _ = scratch.writeBytes($0) } }
+        return scratch
     }
 
+    /// Decimal digits and the end of the head.
+    private func writeLength(_ count: Int) {
+        var digits = InlineArray<24, UInt8>(repeating: 0)
+        digits[20] = UInt8(ascii: "\r")
+        digits[21] = UInt8(ascii: "\n")
+        digits[22] = UInt8(ascii: "\r")
+        digits[23] = UInt8(ascii: "\n")
+        var start = 20
+        var rest = count
+        repeat {
+            start -= 1
+            digits[start] = UInt8(ascii: "0") + UInt8(rest % 10)
+            rest /= 10
+        } while rest > 0
+        digits.span.extracting(start..<24).withUnsafeBytes { _ = scratch.writeBytes($0) }
+    }
+
+    /// `Date: Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7) and the lines that never change, made once a second.
+    ///
     /// Node.js gives a connection up one second before the hint, and we five seconds after it: so no request is ever
     /// written into a connection that this side is closing.
-    private static let keepAliveLines =
-        "\r\nX-Content-Type-Options: nosniff\r\nConnection: keep-alive\r\nKeep-Alive: timeout=\(Int(Limits.connectionIdleTimeout.seconds) - 5)\r\n"
-    private static let closeLine = "\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n"
-
-    /// `Date: Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7), made once a second.
-    private func currentDateLine() -> String {
+    private func refreshHeads() {
         let second = Int64(time(nil))
-        if second != dateSecond {
-            dateSecond = second
-            var now = time_t(second)
-            var parts = tm()
-            gmtime_r(&now, &parts)
-            let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
-            let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-            func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
-            dateLine =
-                "Date: \(days[Int(parts.tm_wday)]), \(two(parts.tm_mday)) \(months[Int(parts.tm_mon)]) "
-                + "\(parts.tm_year + 1900) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) GMT\r\n"
-        }
-        return dateLine
+        guard second != headSecond else { return }
+        headSecond = second
+        var now = time_t(second)
+        var parts = tm()
+        gmtime_r(&now, &parts)
+        let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        let common =
+            "Date: \(days[Int(parts.tm_wday)]), \(two(parts.tm_mday)) \(months[Int(parts.tm_mon)]) "
+            + "\(parts.tm_year + 1900) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) GMT\r\n"
+            + "X-Content-Type-Options: nosniff\r\nConnection: "
+        let hint = Int(Limits.connectionIdleTimeout.seconds) - 5
+        keepAliveHead = Array((common + "keep-alive\r\nKeep-Alive: timeout=\(hint)\r\n").utf8)
+        closeHead = Array((common + "close\r\n").utf8)
     }
 }

@@ -4,10 +4,11 @@ internal import JSONBytes
 internal import LogModel
 internal import Pipeline
 internal import Ports
+internal import RecordDecoding
 
 extension Routes {
     /// `POST /ingest`, `/ingest/batch`, `/logs/ingest`: decodes the body, folds every usable record, and answers with what
-    /// became of each: 202 when folded, 200 when durable, 422 when nothing was usable, 400 when it is no JSON.
+    /// became of each: 202 when folded, 200 when all of it is durable, 422 when nothing was usable, 400 when it is no JSON.
     func ingest(_ request: HTTPRequest, requiresTenant: Bool, _ responder: Responder) {
         figures.ingestRequestCount += 1
         if let refusal = collector.refusal {
@@ -29,7 +30,7 @@ extension Routes {
         let result = request.withBody { body in
             var contentType = contentType
             return contentType.withUTF8 { type in
-                decoder.decode(body, contentType: type, rules: IngestRules(requiresTenant: requiresTenant)) { record in
+                decoder.decode(body, contentType: type, rules: RecordRules(requiresTenant: requiresTenant)) { record in
                     self.collector.fold(record)
                     return nil
                 }
@@ -42,7 +43,7 @@ extension Routes {
         case .success(let summary):
             let matched = collector.counters.matched - matchedBefore
             collector.endRequest(received: summary.received, failed: summary.failed) { receipt in
-                self.answer(responder, Self.answer(summary, matched: matched, receipt))
+                self.answer(responder, self.answer(summary, matched: matched, receipt))
             }
         }
     }
@@ -88,18 +89,44 @@ extension Routes {
         return HTTPAnswer(.badRequest, contentType: "application/problem+json", body: writer.bytes)
     }
 
-    private static func answer(_ summary: IngestSummary, matched: Int, _ receipt: Receipt) -> HTTPAnswer {
+    private func answer(_ summary: BodySummary, matched: Int, _ receipt: Receipt) -> HTTPAnswer {
         let status: HTTPStatus
-        var isDurable = false
+        var durableCount = 0
         switch receipt {
         case .folded: status = summary.accepted > 0 || summary.received == 0 ? .accepted : .unprocessableContent
-        case .durable:
-            status = .ok
-            isDurable = true
+        case .durable(let recordCount):
+            status = recordCount == summary.accepted ? .ok : .accepted
+            durableCount = recordCount
         case .timedOut:
             // No Retry-After: the records are counted, and whoever sends them again counts them twice.
             status = .serviceUnavailable
         }
+        if summary.failed == 0, status != .serviceUnavailable {
+            return HTTPAnswer(status, body: success(summary.accepted, matched: matched, durable: durableCount))
+        }
+        return HTTPAnswer(status, body: Self.answer(summary, matched: matched, durable: durableCount, status))
+    }
+
+    /// The body for a request whose records were all taken, made once while its figures stay the same.
+    private func success(_ accepted: Int, matched: Int, durable: Int) -> [UInt8] {
+        for answer in lastAnswers
+        where answer.accepted == accepted && answer.matched == matched && answer.durable == durable {
+            return answer.body
+        }
+        var summary = BodySummary()
+        summary.accepted = accepted
+        let body = Self.answer(summary, matched: matched, durable: durable, .ok)
+        if lastAnswers.count == SuccessAnswer.countMax { lastAnswers.removeFirst() }
+        lastAnswers.append(SuccessAnswer(accepted: accepted, matched: matched, durable: durable, body: body))
+        return body
+    }
+
+    private static func answer(
+        _ summary: BodySummary,
+        matched: Int,
+        durable: Int,
+        _ status: HTTPStatus
+    ) -> [UInt8] {
         var writer = JSONWriter(byteCountEstimate: 96)
         writer.beginObject()
         writer.key("accepted")
@@ -120,14 +147,14 @@ extension Routes {
         }
         writer.endArray()
         writer.key("durable")
-        writer.bool(isDurable)
+        writer.integer(durable)
         if status == .serviceUnavailable {
             writer.key("detail")
             writer.string(static: "Counted in memory, but neither the database nor the spool took it yet.")
         }
         writer.endObject()
         writer.endLine()
-        return HTTPAnswer(status, body: writer.bytes)
+        return writer.bytes
     }
 
     /// `POST /flush`: answers when everything folded before is durable.
@@ -150,4 +177,15 @@ extension Routes {
             self.answer(responder, HTTPAnswer(isDurable ? .ok : .serviceUnavailable, body: writer.bytes))
         }
     }
+}
+
+/// An answer to a request without errors.
+struct SuccessAnswer {
+    /// Senders of single records need two or three.
+    static let countMax = 4
+
+    var accepted: Int
+    var matched: Int
+    var durable: Int
+    var body: [UInt8]
 }

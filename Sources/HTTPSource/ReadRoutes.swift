@@ -102,7 +102,7 @@ extension Routes {
         }
         stream = responder.beginStream()
         guard let stream else { return collector.tail.remove(client) }
-        figures.answered[200, default: 0] += 1
+        figures.count(.ok)
         let isOpen = LoopConfined(OpenMark())
         stream.onEnd = { [collector] in
             isOpen.value.isOpen = false

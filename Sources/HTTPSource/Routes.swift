@@ -2,11 +2,22 @@ package import HTTPServing
 package import LogModel
 package import Pipeline
 package import Ports
+internal import RecordDecoding
 
 /// Counts requests by answer, and says what bodies take; loop only.
 package struct HTTPFigures {
-    package internal(set) var answered: [Int: Int] = [:]
+    /// Answers by status code.
+    package var answered: [Int: Int] {
+        var counts: [Int: Int] = [:]
+        for (offset, count) in counters.enumerated() where count > 0 { counts[Self.firstStatus + offset] = count }
+        return counts
+    }
     package internal(set) var ingestRequestCount = 0
+
+    private static let firstStatus = 100
+    private var counters = [Int](repeating: 0, count: 500)
+
+    mutating func count(_ status: HTTPStatus) { counters[status.rawValue - Self.firstStatus] += 1 }
 }
 
 /// Facts about the process that the pages show and the collector does not know.
@@ -63,8 +74,10 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     let reader: any PatternReader
     let scheduler: any Scheduler
     let facts: ServiceFacts
-    let decoder = IngestDecoder()
+    let decoder = BodyDecoder()
     package internal(set) var figures = HTTPFigures()
+    /// The answer to a request without errors given last, by what it says: most requests of a sender are alike.
+    var lastAnswers: [SuccessAnswer] = []
     var storeStatus: (status: StoreStatus?, at: MonotonicTime)?
 
     package init(collector: Collector, reader: any PatternReader, scheduler: any Scheduler, facts: ServiceFacts) {
@@ -138,7 +151,7 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     }
 
     package func serverAnswered(_ status: HTTPStatus) {
-        figures.answered[status.rawValue, default: 0] += 1
+        figures.count(status)
     }
 
     package func bodyBytesChanged(to count: Int) {
@@ -146,7 +159,7 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     }
 
     func answer(_ responder: Responder, _ answer: HTTPAnswer) {
-        figures.answered[answer.status.rawValue, default: 0] += 1
+        figures.count(answer.status)
         responder.respond(answer)
     }
 }

@@ -28,6 +28,12 @@ public enum Limits {
     /// The open batch may take this share of the memory budget before it is sealed for memory.
     public static let openBatchBudgetShare = 4
 
+    /// Two seals for size begin at least this far apart: at 10,000 logs a second and more a batch holds a tenth of a
+    /// second, and costs a commit of the same series as one of `BATCH_SIZE` logs.
+    public static let sizeSealDistance = Duration.milliseconds(100)
+    /// A request that has a durable record becomes durable as a whole this soon, whatever the window.
+    public static let companionDelay = Duration.seconds(1)
+
     // MARK: Delivery
 
     /// How long a sender who waits for a durable receipt gives a sink before the spool is taken (docs/formats/delivery.md).

@@ -28,7 +28,8 @@ public struct Aggregator: ~Copyable {
     private var normalizer: Normalizer
     private var templates: InternTable
     private var origins: InternTable
-    private var originKey: [UInt8] = []
+    /// Where the key of a record's origin is put together.
+    private let originKey: UnsafeMutablePointer<UInt8>
     /// The epoch goes on only when both batches are empty: until then an older one may still name templates by number.
     private var epoch: UInt64 = 2
     private var ordinary = OpenBatch()
@@ -55,8 +56,13 @@ public struct Aggregator: ~Copyable {
     public init(templateCountMax: Int, style: PlaceholderStyle) {
         normalizer = Normalizer(style: style)
         templates = InternTable(capacity: templateCountMax, textByteCountMax: Normalizer.templateByteCountMax)
-        origins = InternTable(capacity: Limits.originCountMax, textByteCountMax: 4 * (Limits.nameByteCountMax + 1))
+        origins = InternTable(capacity: Limits.originCountMax, textByteCountMax: Self.originByteCountMax)
+        originKey = .allocate(capacity: Self.originByteCountMax)
     }
+
+    deinit { originKey.deallocate() }
+
+    private static let originByteCountMax = 4 * (Limits.nameByteCountMax + 1)
 
     /// Counts one record. `now` stamps it when its sender did not, or stamped it out of reason; at or above `durableLevel`
     /// it goes to the awaited batch.
@@ -89,13 +95,11 @@ public struct Aggregator: ~Copyable {
     /// Source, host, tenant and dashboard as one string: each with its length before it, so that no two sets of names
     /// give the same bytes.
     private mutating func originNumber(_ record: LogRecord) -> Int32 {
-        originKey.removeAll(keepingCapacity: true)
-        appendName(record.source)
-        appendName(record.host)
-        appendName(record.tenant)
-        appendName(record.dashboard)
-        let outcome = originKey.withUnsafeBufferPointer { key in origins.intern(key, epoch: epoch) }
-        switch outcome {
+        var count = writeName(record.source, at: 0)
+        count = writeName(record.host, at: count)
+        count = writeName(record.tenant, at: count)
+        count = writeName(record.dashboard, at: count)
+        switch origins.intern(ByteView(start: originKey, count: count), epoch: epoch) {
         case .found(let index), .added(let index): return Int32(index)
         case .full:
             overflowCount += 1
@@ -103,10 +107,12 @@ public struct Aggregator: ~Copyable {
         }
     }
 
-    private mutating func appendName(_ name: ByteView) {
+    @inline(__always)
+    private func writeName(_ name: ByteView, at offset: Int) -> Int {
         let count = min(name.count, Limits.nameByteCountMax)
-        originKey.append(UInt8(count))
-        originKey.append(contentsOf: ByteView(rebasing: name.prefix(count)))
+        originKey[offset] = UInt8(count)
+        for index in 0..<count { originKey[offset + 1 + index] = name[index] }
+        return offset + 1 + count
     }
 
     // MARK: Sealing

@@ -8,8 +8,8 @@ package import Telemetry
 package enum Receipt: Sendable {
     /// Folded into the open batch; its severity does not ask for more (`DURABLE_LEVEL`).
     case folded
-    /// Committed at every sink or in the spool.
-    case durable
+    /// The records of the request that had to be durable are: committed at every sink or in the spool.
+    case durable(recordCount: Int)
     /// Not durable within ``Limits/receiptWait``: sink and spool both fail. The records are in memory and still count.
     case timedOut
 }
@@ -51,9 +51,15 @@ package final class Collector: @unchecked Sendable {
     private final class Waiter {
         var remaining = 0
         var deadline = MonotonicTime(nanoseconds: .max)
+        private let recordCount: Int
         private var answer: ((Receipt) -> Void)?
 
-        init(_ answer: @escaping (Receipt) -> Void) { self.answer = answer }
+        init(recordCount: Int, _ answer: @escaping (Receipt) -> Void) {
+            self.recordCount = recordCount
+            self.answer = answer
+        }
+
+        func giveDurable() { give(.durable(recordCount: recordCount)) }
 
         /// Answers, once.
         func give(_ receipt: Receipt) {
@@ -82,20 +88,22 @@ package final class Collector: @unchecked Sendable {
     private let log: Log
     /// Whether the wall clock was ever set: stamps from before are guesses.
     private let isClockKnown: @Sendable () -> Bool
-    private var openWaiters: [Waiter] = []
+    /// Who waits for the awaited part of the open batch, and who for all of it.
+    private var awaitedWaiters: [Waiter] = []
+    private var flushWaiters: [Waiter] = []
     private var pending: [Int: Pending] = [:]
     private var nextTicket = 1
     private var isSealCheckScheduled = false
     private var isWaitTimerSet = false
     /// When the timer for the open batch's window fires; `nil` when none is set.
     private var windowTimer: MonotonicTime?
+    private var isHoldTimerSet = false
     private var isStopping = false
 
     // The request being folded: whether a record in the open batch, or in one sealed meanwhile, must be durable.
     private var requestIsDurable = false
+    private var requestAwaitedCount = 0
     private var requestHasOrdinary = false
-    /// Somebody waits for a request that has records in both open batches.
-    private var ordinaryIsAwaited = false
     private var requestTickets: [Int] = []
     /// One stamp for the records of a request: they came together.
     private var requestedAt = Timestamp(nanoseconds: 0)
@@ -173,6 +181,7 @@ package final class Collector: @unchecked Sendable {
     package func beginRequest() {
         scheduler.preconditionOnLoop()
         requestIsDurable = false
+        requestAwaitedCount = 0
         requestHasOrdinary = false
         requestTickets.removeAll(keepingCapacity: true)
         requestedAt = scheduler.wallClock
@@ -194,7 +203,12 @@ package final class Collector: @unchecked Sendable {
         let outcome = aggregator.fold(record, durableLevel: configuration.durableLevel, now: now)
         counters.accepted += 1
         if outcome.isMatched { counters.matched += 1 }
-        if outcome.isAwaited { requestIsDurable = true } else { requestHasOrdinary = true }
+        if outcome.isAwaited {
+            requestIsDurable = true
+            requestAwaitedCount += 1
+        } else {
+            requestHasOrdinary = true
+        }
         if !tail.isEmpty { tail.publish(record, severity: outcome.severity, at: record.timestamp ?? now) }
     }
 
@@ -202,24 +216,21 @@ package final class Collector: @unchecked Sendable {
     package func endRequest(received: Int, failed: Int, answer: @escaping (Receipt) -> Void) {
         counters.received += received
         counters.failed += failed
-        let isDurable = requestIsDurable || !requestTickets.isEmpty
-        // One answer speaks for the whole request: told that it is durable, its sender means all of it.
-        if requestIsDurable, requestHasOrdinary { ordinaryIsAwaited = true }
-        if isDurable {
-            let waiter = Waiter(answer)
+        if requestAwaitedCount > 0 {
+            let waiter = Waiter(recordCount: requestAwaitedCount, answer)
             for ticket in requestTickets where pending[ticket] != nil {
                 pending[ticket]?.waiters.append(waiter)
                 waiter.remaining += 1
             }
             if requestIsDurable {
-                openWaiters.append(waiter)
+                awaitedWaiters.append(waiter)
                 waiter.remaining += 1
             }
             wait(waiter)
         } else {
             answer(.folded)
         }
-        noteFolded(isAwaited: requestIsDurable)
+        noteFolded(isAwaited: requestIsDurable, hasCompanions: requestHasOrdinary)
         requestIsDurable = false
     }
 
@@ -234,13 +245,13 @@ package final class Collector: @unchecked Sendable {
     package func flush(answer: @escaping (Receipt, _ recordCount: Int) -> Void) {
         scheduler.preconditionOnLoop()
         let openCount = aggregator.recordCount
-        let waiter = Waiter { answer($0, openCount) }
+        let waiter = Waiter(recordCount: openCount) { answer($0, openCount) }
         for ticket in pending.keys {
             pending[ticket]?.waiters.append(waiter)
             waiter.remaining += 1
         }
         if openCount > 0 {
-            openWaiters.append(waiter)
+            flushWaiters.append(waiter)
             waiter.remaining += 1
             batcher.forced()
             scheduleSealCheck()
@@ -249,7 +260,7 @@ package final class Collector: @unchecked Sendable {
     }
 
     private func wait(_ waiter: Waiter) {
-        guard waiter.remaining > 0 else { return waiter.give(.durable) }
+        guard waiter.remaining > 0 else { return waiter.giveDurable() }
         waiter.deadline = scheduler.now.advanced(by: Limits.receiptWait)
         setWaitTimer()
     }
@@ -261,7 +272,7 @@ package final class Collector: @unchecked Sendable {
         isWaitTimerSet = true
         scheduler.schedule(at: scheduler.now.advanced(by: .seconds(1))) { [self] in
             isWaitTimerSet = false
-            let waiters = openWaiters + pending.values.flatMap(\.waiters)
+            let waiters = awaitedWaiters + flushWaiters + pending.values.flatMap(\.waiters)
             guard !waiters.isEmpty else { return }
             for waiter in waiters where scheduler.now >= waiter.deadline { waiter.give(.timedOut) }
             setWaitTimer()
@@ -270,13 +281,14 @@ package final class Collector: @unchecked Sendable {
 
     // MARK: Sealing
 
-    private func noteFolded(isAwaited: Bool) {
+    private func noteFolded(isAwaited: Bool, hasCompanions: Bool) {
         guard aggregator.recordCount > 0 else { return }
         batcher.recordsFolded(
             recordCount: aggregator.recordCount,
             byteCount: aggregator.openByteCount,
             isFull: aggregator.isFull,
             isAwaited: isAwaited,
+            hasCompanions: hasCompanions,
             now: scheduler.now
         )
         if isAwaited || aggregator.recordCount >= configuration.batchSize
@@ -302,7 +314,7 @@ package final class Collector: @unchecked Sendable {
         guard let deadline = batcher.deadline, windowTimer.map({ deadline < $0 }) ?? true else { return }
         windowTimer = deadline
         scheduler.schedule(at: deadline) { [self] in
-            // A window that was made shorter has set an earlier timer; this one is over.
+            // A deadline that moved forward has set an earlier timer; this one is over.
             guard windowTimer == deadline else { return }
             windowTimer = nil
             sealIfDue()
@@ -312,7 +324,15 @@ package final class Collector: @unchecked Sendable {
     }
 
     private func sealIfDue() {
-        if let reason = batcher.sealReason(now: scheduler.now, readiness: readiness) { seal(reason) }
+        let now = scheduler.now
+        if let reason = batcher.sealReason(now: now, readiness: readiness) { return seal(reason) }
+        // A lane that is busy says when it is ready; the distance between seals ends by the clock.
+        guard let time = batcher.heldUntil, time > now, !isHoldTimerSet else { return }
+        isHoldTimerSet = true
+        scheduler.schedule(at: time) { [self] in
+            isHoldTimerSet = false
+            sealIfDue()
+        }
     }
 
     /// The least ready lane decides, each for at most its patience; a lane that is away or stalled holds up nobody.
@@ -328,44 +348,62 @@ package final class Collector: @unchecked Sendable {
         return readiness
     }
 
-    /// Seals the open batches; for a durable record only the one that somebody waits for, unless the waiting request has
-    /// records in both, so that a commit carries what it must and the window of all else goes on.
+    /// Seals the open batches; for a durable record only the part that somebody waits for, so that a commit carries what it
+    /// must and the window of all else goes on.
     private func seal(_ reason: SealReason) {
         let now = scheduler.wallClock
         let isClockKnown = isClockKnown()
-        var batches: [(batch: Batch, isAwaited: Bool)] = []
-        if let batch = aggregator.seal(.awaited, now: now, clockIsKnown: isClockKnown) { batches.append((batch, true)) }
-        let sealsAll = reason != .durable || ordinaryIsAwaited
-        if sealsAll, let batch = aggregator.seal(.ordinary, now: now, clockIsKnown: isClockKnown) {
-            batches.append((batch, false))
-        }
-        if sealsAll {
-            ordinaryIsAwaited = false
-            batcher.sealed()
+        let awaited = aggregator.seal(.awaited, now: now, clockIsKnown: isClockKnown)
+        var ordinary: Batch?
+        if reason == .durable {
+            batcher.awaitedSealed(
+                recordCount: aggregator.recordCount,
+                byteCount: aggregator.openByteCount,
+                now: scheduler.now
+            )
         } else {
-            batcher.awaitedSealed(recordCount: aggregator.recordCount, byteCount: aggregator.openByteCount)
+            ordinary = aggregator.seal(.ordinary, now: now, clockIsKnown: isClockKnown)
+            batcher.sealed(now: scheduler.now)
         }
-        guard !batches.isEmpty else { return }
+        guard awaited != nil || ordinary != nil else { return }
         counters.sealed[reason, default: 0] += 1
-        let waiters = openWaiters
-        openWaiters = []
-        // Each waited for one open batch; now there may be two.
-        for waiter in waiters { waiter.remaining += batches.count - 1 }
-        var tickets: [Int] = []
-        for (batch, _) in batches {
-            counters.sealedSeries += batch.seriesCount
-            pending[nextTicket] = Pending(remainingLanes: lanes.count, waiters: waiters)
-            tickets.append(nextTicket)
-            nextTicket += 1
+        let isFlushed = reason == .force || reason == .shutdown
+        if let awaited {
+            let ticket = issueTicket(for: awaited, waiters: awaitedWaiters + flushWaiters)
+            // Each waited for the open batch: for this part of it now.
+            for waiter in flushWaiters { waiter.remaining += 1 }
+            awaitedWaiters = []
+            if requestIsDurable {
+                // In the middle of a request: its durable records so far are in this batch.
+                requestTickets.append(ticket)
+                requestIsDurable = false
+            }
+            for runner in lanes { runner.deliver(awaited, ticket: ticket, isAwaited: true) }
         }
-        if requestIsDurable {
-            // In the middle of a request: its durable records are in these batches.
-            requestTickets += tickets
-            requestIsDurable = false
+        if let ordinary {
+            let waiters = flushWaiters
+            flushWaiters = []
+            let ticket = issueTicket(for: ordinary, waiters: waiters)
+            for runner in lanes { runner.deliver(ordinary, ticket: ticket, isAwaited: isFlushed) }
+        } else if reason != .durable {
+            settle(flushWaiters)
+            flushWaiters = []
         }
-        let isFlushed = reason == .force || reason == .shutdown || reason == .durable
-        for ((batch, isAwaited), ticket) in zip(batches, tickets) {
-            for runner in lanes { runner.deliver(batch, ticket: ticket, isAwaited: isAwaited || isFlushed) }
+    }
+
+    private func issueTicket(for batch: Batch, waiters: [Waiter]) -> Int {
+        counters.sealedSeries += batch.seriesCount
+        let ticket = nextTicket
+        nextTicket += 1
+        pending[ticket] = Pending(remainingLanes: lanes.count, waiters: waiters)
+        return ticket
+    }
+
+    /// Each of them waits for one batch less.
+    private func settle(_ waiters: [Waiter]) {
+        for waiter in waiters {
+            waiter.remaining -= 1
+            if waiter.remaining == 0 { waiter.giveDurable() }
         }
     }
 
@@ -377,12 +415,7 @@ package final class Collector: @unchecked Sendable {
             return
         }
         pending[ticket] = nil
-        for waiter in entry.waiters {
-            waiter.remaining -= 1
-            if waiter.remaining == 0 {
-                waiter.give(.durable)
-            }
-        }
+        settle(entry.waiters)
     }
 
     // MARK: Stopping

@@ -20,6 +20,7 @@ struct PatternWriter {
 
     static let statementName = "upsert_patterns"
     static let claimingStatementName = "claim_and_upsert_patterns"
+    static let briefStatementName = "claim_and_count_patterns"
 
     /// The upsert alone, for a span that takes several.
     static let statement = upsert(condition: "")
@@ -28,18 +29,53 @@ struct PatternWriter {
     /// would be needed. Nothing is upserted unless the claim got the row; the answer says whether it did.
     ///
     /// $20 is the stream, $21 what must not have been passed, $22 what is applied then.
-    static let claimingStatement = """
+    static let claimingStatement = claiming(
+        stream: 20,
+        upsert(condition: "WHERE EXISTS (SELECT FROM claim)")
+    )
+
+    /// The same for series of which the server has all but the counts and dates, each once: no sums, no documents, half the
+    /// server's time. A row that is gone is made again.
+    static let briefStatement = claiming(
+        stream: 14,
+        """
+        INSERT INTO aggregated_logs AS stored (
+            pattern_id, bucket, level, source, host, tenant, dashboard, node_id,
+            message_pattern, count, first_seen, last_seen, clock_guessed)
+        SELECT
+            d.pattern_id, d.bucket, d.level, d.source, d.host, d.tenant, d.dashboard, $1::uuid,
+            d.message_pattern, d.count, d.first_seen, d.last_seen, d.clock_guessed
+        FROM unnest(
+            $2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+            $10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::bool[]
+        ) AS d (
+            pattern_id, bucket, level, source, host, tenant, dashboard, message_pattern,
+            count, first_seen, last_seen, clock_guessed)
+        WHERE EXISTS (SELECT FROM claim)
+        ON CONFLICT (pattern_id, bucket, level, source, host, tenant, dashboard, node_id) DO UPDATE SET
+            count = coalesce(stored.count, 0) + EXCLUDED.count,
+            first_seen = least(stored.first_seen, EXCLUDED.first_seen),
+            last_seen = greatest(stored.last_seen, EXCLUDED.last_seen),
+            clock_guessed = stored.clock_guessed OR EXCLUDED.clock_guessed
+        """
+    )
+
+    /// `upsert` behind the claim of the span whose three numbers begin with parameter `stream`.
+    private static func claiming(stream: Int, _ upsert: String) -> String {
+        """
         WITH claim AS (
-            INSERT INTO delivery_progress (node_id, stream, applied) VALUES ($1::uuid, $20::bigint, $22::bigint)
+            INSERT INTO delivery_progress (node_id, stream, applied)
+            VALUES ($1::uuid, $\(stream)::bigint, $\(stream + 2)::bigint)
             ON CONFLICT (node_id, stream) DO UPDATE SET applied = EXCLUDED.applied, updated_at = now()
-            WHERE delivery_progress.applied <= $21::bigint
+            WHERE delivery_progress.applied <= $\(stream + 1)::bigint
             RETURNING 1
         ), upserted AS (
-        \(upsert(condition: "WHERE EXISTS (SELECT FROM claim)"))
+        \(upsert)
             RETURNING 1
         )
         SELECT count(*) FROM claim
         """
+    }
 
     /// $1 is the node, the others are arrays of one length. Sorted, so that two writers lock rows in one order and cannot
     /// deadlock. Series of one key are summed first, as a statement may touch a row only once.
@@ -116,6 +152,7 @@ struct PatternWriter {
     private var clockGuessed = ArrayColumn(.bool)
     private var parameters = QueryParameters()
     private var json = JSONWriter()
+    private var known = KnownSeries()
 
     /// Whether the portion should be stored before another series is added.
     private var isFull: Bool {
@@ -172,31 +209,43 @@ struct PatternWriter {
         _ connection: Connection
     ) throws(Failure) -> Bool {
         removeAll()
+        known.begin()
         for batch in batches {
             do throws(BatchFormatError) {
-                try BatchReader.forEachSeries(in: batch) { header, series in add(series, header) }
+                try BatchReader.forEachSeries(in: batch) { header, series in
+                    let isComplete = known.isComplete(series, bucket: Self.bucketStart(header.windowStart))
+                    add(series, header, isBrief: isComplete)
+                }
             } catch {
                 throw .format(error)
             }
         }
-        appendParameters(node)
+        let isBrief = known.isBrief
+        appendParameters(node, isBrief: isBrief)
         parameters.append(span.stream.signed)
         parameters.append(span.previous)
         parameters.append(span.last)
         defer { parameters.removeAll() }
         do throws(PostgresError) {
             let result = try connection.execute(
-                prepared: Self.claimingStatementName,
+                prepared: isBrief ? Self.briefStatementName : Self.claimingStatementName,
                 parameters,
                 action: "claim the span and upsert patterns"
             )
+            known.committed()
             return result.integer(0, 0) == 1
         } catch {
             throw .server(error)
         }
     }
 
-    private mutating func add(_ series: SeriesView, _ header: BatchReader) {
+    /// Nothing that was learned of another session holds.
+    mutating func sessionBegan() {
+        known.forget()
+    }
+
+    /// `isBrief`: the server has the samples, and there are no attributes.
+    private mutating func add(_ series: SeriesView, _ header: BatchReader, isBrief: Bool = false) {
         patternID.append(Int64(bitPattern: series.templateID))
         bucket.append(unixMicroseconds: Self.bucketStart(header.windowStart))
         let name = series.severity.name
@@ -209,8 +258,8 @@ struct PatternWriter {
         count.append(Int64(series.count))
         firstSeen.append(unixMicroseconds: series.firstSeen.microseconds)
         lastSeen.append(unixMicroseconds: series.lastSeen.microseconds)
-        appendMetadata(series.attributes)
-        appendSamples(series.samples)
+        appendMetadata(isBrief ? [] : series.attributes)
+        appendSamples(isBrief ? [] : series.samples)
         if let latency = series.latency {
             latencyCount.append(Int64(latency.count))
             latencySum.append(latency.sum)
@@ -263,15 +312,20 @@ struct PatternWriter {
     }
 
     /// Moves the columns into `parameters`, the node before them.
-    private mutating func appendParameters(_ node: NodeID) {
+    private mutating func appendParameters(_ node: NodeID, isBrief: Bool = false) {
         parameters.removeAll()
         parameters.append(uuid: node.bytes)
         for column in [
-            patternID, bucket, level, source, host, tenant, dashboard, pattern, count, firstSeen, lastSeen, metadata,
-            samples, latencyCount, latencySum, latencyMinimum, latencyMaximum, clockGuessed,
+            patternID, bucket, level, source, host, tenant, dashboard, pattern, count, firstSeen, lastSeen,
         ] {
             parameters.append(column)
         }
+        if !isBrief {
+            for column in [metadata, samples, latencyCount, latencySum, latencyMinimum, latencyMaximum] {
+                parameters.append(column)
+            }
+        }
+        parameters.append(clockGuessed)
         removeAll()
     }
 

@@ -223,6 +223,7 @@ private final class SinkSession: @unchecked Sendable {
             }
         }
         schemaIsSuspect = false
+        patterns.sessionBegan()
         connection = fresh
         return fresh
     }
@@ -234,6 +235,11 @@ private final class SinkSession: @unchecked Sendable {
             PatternWriter.claimingStatementName,
             PatternWriter.claimingStatement,
             action: "prepare the claiming upsert"
+        )
+        try fresh.prepare(
+            PatternWriter.briefStatementName,
+            PatternWriter.briefStatement,
+            action: "prepare the brief claiming upsert"
         )
     }
 

@@ -40,13 +40,14 @@ struct Rule: Sendable {
 
 /// The table of ARCHITECTURE.md, "Who may import whom". A change here is a decision: write it down there and in docs/decisions.
 enum Rules {
-    private static let core: Set<String> = ["LogModel", "JSONBytes", "Patterns", "Delivery"]
+    private static let core: Set<String> = ["LogModel", "JSONBytes", "RecordDecoding", "Patterns", "Delivery"]
     private static let nio: Set<String> = ["NIOCore", "NIOPosix", "NIOHTTP1"]
     private static let edge: Set<String> = ["Glibc", "Synchronization"]
 
     static let all: [Rule] = [
         Rule(target: "LogModel", layer: .core),
         Rule(target: "JSONBytes", layer: .core),
+        Rule(target: "RecordDecoding", layer: .core, targets: ["LogModel", "JSONBytes"]),
         Rule(target: "Patterns", layer: .core, targets: ["LogModel"]),
         Rule(target: "Delivery", layer: .core, targets: ["LogModel"]),
 
@@ -112,7 +113,9 @@ enum Rules {
         Rule(
             target: "HTTPSource",
             layer: .adapter,
-            targets: ["LogModel", "JSONBytes", "Delivery", "Ports", "Pipeline", "Telemetry", "HTTPServing"],
+            targets: [
+                "LogModel", "JSONBytes", "RecordDecoding", "Delivery", "Ports", "Pipeline", "Telemetry", "HTTPServing",
+            ],
             system: edge
         ),
         Rule(target: "SystemdNotify", layer: .adapter, targets: ["CSystemd"], system: edge),
@@ -143,7 +146,7 @@ enum Rules {
         Rule(
             target: "LogboomCommand",
             layer: .executable,
-            targets: ["LogModel", "JSONBytes", "Settings", "HTTPClient"],
+            targets: ["LogModel", "JSONBytes", "RecordDecoding", "Patterns", "Settings", "HTTPClient"],
             products: ["ArgumentParser", "NIOCore", "NIOPosix"],
             system: edge.union(["Foundation"])
         ),

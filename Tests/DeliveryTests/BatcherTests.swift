@@ -42,7 +42,7 @@ import Testing
 
     @Test func `while a flush is under way the next batch grows`() {
         var batcher = makeBatcher()
-        batcher.recordsFolded(recordCount: 500, byteCount: 1, isFull: false, isAwaited: true, now: start)
+        batcher.recordsFolded(recordCount: 5, byteCount: 1, isFull: false, isAwaited: true, now: start)
         #expect(batcher.sealReason(now: start.advanced(by: .seconds(60)), readiness: .busy) == nil)
         #expect(batcher.sealReason(now: start, readiness: .ready) == .durable)
     }
@@ -55,11 +55,67 @@ import Testing
         #expect(batcher.sealReason(now: start, readiness: .stalled) == .durable)
     }
 
+    @Test func `on a busy day seals for size keep their distance, and memory does not wait for it`() {
+        var batcher = makeBatcher()
+        batcher.recordsFolded(recordCount: 10, byteCount: 1, isFull: false, isAwaited: false, now: start)
+        #expect(batcher.sealReason(now: start, readiness: .ready) == .size)
+        batcher.sealed(now: start)
+        batcher.recordsFolded(recordCount: 10, byteCount: 1, isFull: false, isAwaited: false, now: start)
+        let end = start.advanced(by: Limits.sizeSealDistance)
+        #expect(batcher.heldUntil == end)
+        #expect(batcher.sealReason(now: end.advanced(by: .nanoseconds(-1)), readiness: .ready) == nil)
+        #expect(batcher.sealReason(now: end, readiness: .ready) == .size)
+        batcher.recordsFolded(recordCount: 11, byteCount: 1000, isFull: false, isAwaited: false, now: start)
+        #expect(batcher.sealReason(now: start, readiness: .ready) == .memory)
+    }
+
+    @Test func `records that wait do not keep the rest from its window's end`() {
+        var batcher = makeBatcher()
+        let end = start.advanced(by: .seconds(30))
+        batcher.recordsFolded(recordCount: 2, byteCount: 2, isFull: false, isAwaited: true, now: start)
+        #expect(batcher.sealReason(now: start, readiness: .ready) == .durable)
+        batcher.awaitedSealed(recordCount: 1, byteCount: 1, now: start)
+        batcher.recordsFolded(recordCount: 2, byteCount: 2, isFull: false, isAwaited: true, now: end)
+        #expect(batcher.sealReason(now: end, readiness: .ready) == .time)
+        // Behind a sink that stalls the waiting ones go alone, as ever.
+        #expect(batcher.sealReason(now: end, readiness: .stalled) == .durable)
+    }
+
+    @Test func `the companions of a durable record are due within a second`() {
+        var batcher = makeBatcher()
+        batcher.recordsFolded(recordCount: 1, byteCount: 1, isFull: false, isAwaited: false, now: start)
+        let later = start.advanced(by: .seconds(3))
+        batcher.recordsFolded(
+            recordCount: 3,
+            byteCount: 3,
+            isFull: false,
+            isAwaited: true,
+            hasCompanions: true,
+            now: later
+        )
+        batcher.awaitedSealed(recordCount: 2, byteCount: 2, now: later)
+        #expect(batcher.deadline == later.advanced(by: Limits.companionDelay))
+        #expect(batcher.sealReason(now: later.advanced(by: .milliseconds(999)), readiness: .ready) == nil)
+        #expect(batcher.sealReason(now: later.advanced(by: .seconds(1)), readiness: .ready) == .time)
+        // Near the window's end it is the window that counts.
+        batcher.sealed(now: later)
+        #expect(batcher.deadline == nil)
+    }
+
+    @Test func `a shorter window holds for the batch that is open, a longer one does not put it off`() {
+        var batcher = makeBatcher()
+        batcher.recordsFolded(recordCount: 1, byteCount: 1, isFull: false, isAwaited: false, now: start)
+        batcher.window = .seconds(5)
+        #expect(batcher.deadline == start.advanced(by: .seconds(5)))
+        batcher.window = .seconds(50)
+        #expect(batcher.deadline == start.advanced(by: .seconds(5)))
+    }
+
     @Test func `sealing forgets everything about the batch before`() {
         var batcher = makeBatcher()
         batcher.recordsFolded(recordCount: 500, byteCount: 5000, isFull: true, isAwaited: true, now: start)
         batcher.forced()
-        batcher.sealed()
+        batcher.sealed(now: start)
         batcher.recordsFolded(recordCount: 1, byteCount: 1, isFull: false, isAwaited: false, now: start)
         #expect(batcher.sealReason(now: start, readiness: .ready) == nil)
     }

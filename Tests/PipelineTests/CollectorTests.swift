@@ -232,6 +232,9 @@ private final class MemorySpool: Spool {
         func add(_ receipt: Receipt) { receipts.append(receipt) }
         var isFolded: Bool { if case .folded = receipts.first, receipts.count == 1 { true } else { false } }
         var isDurable: Bool { if case .durable = receipts.first, receipts.count == 1 { true } else { false } }
+        var durableCount: Int? {
+            if case .durable(let count) = receipts.first, receipts.count == 1 { count } else { nil }
+        }
         var isTimedOut: Bool { if case .timedOut = receipts.first, receipts.count == 1 { true } else { false } }
     }
 
@@ -457,13 +460,54 @@ private final class MemorySpool: Spool {
         #expect(rig.isConserved)
     }
 
-    @Test func `a request of mixed levels is answered when all of it is durable`() {
+    @Test func `of a request of mixed levels the errors are durable at once and the rest within a second`() {
         let rig = Rig()
         _ = rig.post(["open since before"])
         let answers = rig.post(["all is well"], then: ["disk on fire"])
         rig.scheduler.run()
-        #expect(answers.isDurable && rig.store.recordCount == 3)
+        #expect(answers.durableCount == 1 && rig.store.recordCount == 1)
+        rig.scheduler.advance(by: .milliseconds(999))
+        #expect(rig.store.recordCount == 1)
+        rig.scheduler.advance(by: .milliseconds(1))
+        #expect(rig.store.recordCount == 3)
         #expect(rig.collector.openRecordCount == 0 && rig.isConserved)
+    }
+
+    @Test func `errors without an end do not keep the window of the rest open`() {
+        let rig = Rig()
+        _ = rig.post(["all is well"])
+        for _ in 0..<301 {
+            _ = rig.post(["disk on fire"], severity: .error)
+            rig.scheduler.advance(by: .milliseconds(100))
+        }
+        #expect(rig.store.recordCount == 302 && rig.collector.counters.sealed[.time] == 1)
+        #expect(rig.isConserved)
+    }
+
+    @Test func `a flush waits for errors sealed before it as well`() {
+        let rig = Rig()
+        rig.store.state.withLock { $0.holds = true }
+        _ = rig.post(["disk on fire"], severity: .error)
+        rig.scheduler.run()
+        _ = rig.post(["all is well"], then: ["disk on fire"])
+        var flushed = 0
+        rig.collector.flush { _, count in flushed = count }
+        rig.scheduler.run()
+        #expect(flushed == 0)
+        rig.store.release()
+        rig.scheduler.run()
+        #expect(flushed == 2 && rig.store.recordCount == 3 && rig.isConserved)
+    }
+
+    @Test func `on a busy day a batch holds what came in a tenth of a second`() {
+        let rig = Rig(batchSize: 10)
+        for _ in 0..<100 {
+            _ = rig.post((0..<10).map { "line \($0)" })
+            rig.scheduler.advance(by: .milliseconds(10))
+        }
+        #expect((9...11).contains(rig.collector.counters.sealed[.size] ?? 0))
+        rig.scheduler.advance(by: .milliseconds(100))
+        #expect(rig.store.recordCount == 1000 && rig.isConserved)
     }
 
     @Test func `clients of the log stream see records, and nobody pays when there are none`() {

@@ -196,6 +196,48 @@ struct ApplyTests {
         await sink.close()
     }
 
+    @Test func `a row the server has complete is counted on briefly, and says the same`() async throws {
+        let warehouse = try Warehouse()
+        let sink = PostgresSink(warehouse.settings)
+        var known = Series(count: 2, samples: ["a", "b", "c"])
+        // Two batches fill the samples; of the third only counts and dates are sent.
+        for index in 0..<3 {
+            known.lastSeen = Timestamp(nanoseconds: known.lastSeen.nanoseconds + 1_000_000_000)
+            #expect(await sink.apply(Int64(index), Int64(index + 1), [makeBatch([known])]) == .success(.applied))
+        }
+        #expect(await sink.apply(2, 3, [makeBatch([known])]) == .success(.alreadyApplied(through: 3)))
+        // A series that is new, one with a latency, one with attributes: each takes the long way, and so does what comes twice.
+        var slow = known
+        slow.latency = LatencySummary(first: 5)
+        var tagged = known
+        tagged.attributes = [("topic", [("a/b", 2)], 0)]
+        for (index, batch) in [[known, Series(id: 2)], [slow], [tagged], [known, known], [known]].enumerated() {
+            let last = Int64(index + 4)
+            #expect(await sink.apply(last - 1, last, [makeBatch(batch)]) == .success(.applied))
+        }
+        let rows = try warehouse.query(
+            """
+            SELECT count, jsonb_array_length(sample_messages), latency_count, metadata ? 'topic',
+                last_seen = '2026-01-01T00:00:04Z' FROM aggregated_logs WHERE pattern_id = 1
+            """
+        )
+        #expect(rows == [["18", "5", "1", "t", "t"]])
+        await sink.close()
+    }
+
+    @Test func `a row deleted by hand is made again by the next count`() async throws {
+        let warehouse = try Warehouse()
+        let sink = PostgresSink(warehouse.settings)
+        let series = Series(samples: ["a", "b", "c", "d", "e"])
+        for index in 0..<2 {
+            #expect(await sink.apply(Int64(index), Int64(index + 1), [makeBatch([series])]) == .success(.applied))
+        }
+        _ = try warehouse.query("DELETE FROM aggregated_logs")
+        #expect(await sink.apply(2, 3, [makeBatch([series])]) == .success(.applied))
+        #expect(try warehouse.count() == 1)
+        await sink.close()
+    }
+
     @Test func `metadata is merged by key and stops growing at its bound`() async throws {
         let warehouse = try Warehouse()
         let sink = PostgresSink(warehouse.settings)

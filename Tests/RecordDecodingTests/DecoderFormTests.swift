@@ -1,5 +1,5 @@
-import HTTPSource
 import LogModel
+import RecordDecoding
 import Testing
 
 private let ok = #"{"level":"info","source":"t","message":"hello 42"}"#
@@ -139,7 +139,7 @@ private let ok = #"{"level":"info","source":"t","message":"hello 42"}"#
     }
 
     @Test func `a decoder keeps nothing of one body for the next`() {
-        let decoder = IngestDecoder()
+        let decoder = BodyDecoder()
         let full = Array(
             #"{"message":"a\n","level":"error","source":"s","host":"h","org":"o","time":1736937045,"k":"v","_msgid":"1"}"#
                 .utf8

@@ -1,5 +1,5 @@
-import HTTPSource
 import LogModel
+import RecordDecoding
 import Testing
 
 @Suite struct DecoderFieldTests {

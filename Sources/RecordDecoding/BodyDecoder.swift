@@ -2,7 +2,7 @@ internal import JSONBytes
 package import LogModel
 
 /// What a path asks of its records beyond a message.
-package struct IngestRules: Sendable, Equatable {
+package struct RecordRules: Sendable, Equatable {
     /// True on `/logs/ingest`: a record without `org` fails.
     package var requiresTenant: Bool
 
@@ -49,7 +49,7 @@ package struct RecordError: Sendable, Equatable, CustomStringConvertible {
 }
 
 /// What became of a body's records. `received == accepted + failed`, always.
-package struct IngestSummary: Sendable, Equatable {
+package struct BodySummary: Sendable, Equatable {
     /// Errors listed; ``failed`` counts all.
     package static let errorCountMax = 100
 
@@ -99,7 +99,7 @@ package struct MalformedBody: Error, Sendable, Equatable, CustomStringConvertibl
 /// A document (object, array, `logs`) is checked to its end before its first record is handed over, so a body cut short
 /// leaves nothing behind. Lines stand alone: a broken one costs only itself. Owns scratch memory; belongs to one event loop,
 /// and `accept` must not call back into it. Linear in the body; no allocation except for errors.
-package final class IngestDecoder {
+package final class BodyDecoder {
     private var records = JSONRecordDecoder()
 
     package init() {}
@@ -113,9 +113,9 @@ package final class IngestDecoder {
     package func decode(
         _ body: UnsafeBufferPointer<UInt8>,
         contentType: ByteView?,
-        rules: IngestRules,
+        rules: RecordRules,
         accept: (LogRecord) -> RecordRefusal?
-    ) -> Result<IngestSummary, MalformedBody> {
+    ) -> Result<BodySummary, MalformedBody> {
         BodyReading(body: body).run(&records, format: TextFormat(contentType), rules: rules, accept: accept)
     }
 }

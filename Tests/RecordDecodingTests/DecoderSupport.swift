@@ -1,6 +1,6 @@
 import Foundation
-import HTTPSource
 import LogModel
+import RecordDecoding
 
 /// A record's values copied out of the decoder's views, in a form that tests can state.
 struct SeenRecord: Equatable {
@@ -33,9 +33,9 @@ struct SeenRecord: Equatable {
 
 struct Decoded {
     var records: [SeenRecord]
-    var result: Result<IngestSummary, MalformedBody>
+    var result: Result<BodySummary, MalformedBody>
 
-    var summary: IngestSummary? { try? result.get() }
+    var summary: BodySummary? { try? result.get() }
     var malformed: MalformedBody? {
         guard case .failure(let body) = result else { return nil }
         return body
@@ -54,7 +54,7 @@ func decode(
     _ body: [UInt8],
     type: String? = "application/json",
     requiresTenant: Bool = false,
-    using decoder: IngestDecoder = IngestDecoder(),
+    using decoder: BodyDecoder = BodyDecoder(),
     refusing: (Int) -> RecordRefusal? = { _ in nil }
 ) -> Decoded {
     let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: body.count)
@@ -67,7 +67,7 @@ func decode(
         decoder.decode(
             ByteView(copy),
             contentType: type == nil ? nil : typeView,
-            rules: IngestRules(requiresTenant: requiresTenant)
+            rules: RecordRules(requiresTenant: requiresTenant)
         ) { record in
             defer { offered += 1 }
             if let refusal = refusing(offered) { return refusal }

@@ -1,22 +1,22 @@
 internal import JSONBytes
 internal import LogModel
 
-/// One walk over one body; see ``IngestDecoder``. Which form the body has is decided in ``run(_:format:rules:accept:)`` only.
+/// One walk over one body; see ``BodyDecoder``. Which form the body has is decided in ``run(_:format:rules:accept:)`` only.
 struct BodyReading {
     let body: ByteView
-    private var summary = IngestSummary()
+    private var summary = BodySummary()
 
     init(body: ByteView) {
         self.body = body
     }
 
-    typealias Outcome = Result<IngestSummary, MalformedBody>
+    typealias Outcome = Result<BodySummary, MalformedBody>
     typealias Accept = (LogRecord) -> RecordRefusal?
 
     consuming func run(
         _ records: inout JSONRecordDecoder,
         format: TextFormat,
-        rules: IngestRules,
+        rules: RecordRules,
         accept: Accept
     ) -> Outcome {
         // A byte order mark is no JSON, but Windows tools write it.
@@ -47,7 +47,7 @@ struct BodyReading {
         from start: Int,
         _ records: inout JSONRecordDecoder,
         _ format: TextFormat,
-        _ rules: IngestRules,
+        _ rules: RecordRules,
         _ accept: Accept
     ) -> Outcome {
         var cursor = JSONCursor(view(start, body.count))
@@ -80,7 +80,7 @@ struct BodyReading {
         _ document: ByteView,
         at start: Int,
         _ records: inout JSONRecordDecoder,
-        _ rules: IngestRules,
+        _ rules: RecordRules,
         _ accept: Accept
     ) -> Outcome {
         do throws(JSONSyntaxError) {
@@ -95,7 +95,7 @@ struct BodyReading {
     private mutating func elements(
         of array: ByteView,
         _ records: inout JSONRecordDecoder,
-        _ rules: IngestRules,
+        _ rules: RecordRules,
         _ accept: Accept
     ) -> Outcome {
         var cursor = JSONCursor(array)
@@ -125,7 +125,7 @@ struct BodyReading {
     private mutating func lines(
         from start: Int,
         _ records: inout JSONRecordDecoder,
-        _ rules: IngestRules,
+        _ rules: RecordRules,
         _ accept: Accept
     ) -> Outcome {
         var position = start
@@ -187,7 +187,7 @@ struct BodyReading {
     private mutating func plainLines(
         from start: Int,
         _ records: inout JSONRecordDecoder,
-        _ rules: IngestRules,
+        _ rules: RecordRules,
         _ accept: Accept
     ) -> Outcome {
         var position = start

@@ -1,7 +1,7 @@
 import Foundation
-import HTTPSource
 import LogModel
 import PipelineTesting
+import RecordDecoding
 import Testing
 
 @Suite struct DecoderFuzzTests {
@@ -15,13 +15,13 @@ import Testing
     ]
     private static let types: [String?] = [nil, "application/json", "application/x-ndjson", "text/plain", "x"]
 
-    private func check(_ body: [UInt8], _ type: String?, _ decoder: IngestDecoder, tenant: Bool) {
+    private func check(_ body: [UInt8], _ type: String?, _ decoder: BodyDecoder, tenant: Bool) {
         let decoded = decode(body, type: type, requiresTenant: tenant, using: decoder)
         switch decoded.result {
         case .success(let summary):
             #expect(summary.received == summary.accepted + summary.failed)
             #expect(summary.accepted == decoded.records.count)
-            #expect(summary.errors.count == min(summary.failed, IngestSummary.errorCountMax))
+            #expect(summary.errors.count == min(summary.failed, BodySummary.errorCountMax))
             #expect(summary.errors.allSatisfy { (0..<summary.received).contains($0.index) })
             #expect(summary.errors.allSatisfy { (0...body.count).contains($0.offset ?? 0) })
             #expect(decoded.records.allSatisfy { !$0.message.isEmpty && $0.attributes.count <= 32 })
@@ -37,7 +37,7 @@ import Testing
         print("decoder fuzz: LOGBOOM_TEST_SEED=\(seed)")
         var random = SeededGenerator(seed: seed)
         let alphabet = Array("{}[]\",:\\u0dD8e-. \n\rtfnx".utf8) + [0x00, 0x80, 0xC3, 0xFF]
-        let decoder = IngestDecoder()
+        let decoder = BodyDecoder()
         for _ in 0..<20_000 {
             var body = Array((Self.samples.randomElement(using: &random) ?? "").utf8)
             for _ in 0...Int.random(in: 0...3, using: &random) {
@@ -58,7 +58,7 @@ import Testing
     @Test(arguments: samples)
     func `every prefix of a body is judged without a stumble`(_ sample: String) {
         let body = Array(sample.utf8)
-        let decoder = IngestDecoder()
+        let decoder = BodyDecoder()
         for count in 0...body.count {
             for type in Self.types { check(Array(body[..<count]), type, decoder, tenant: false) }
         }

@@ -1,6 +1,6 @@
 import Foundation
-import HTTPSource
 import LogModel
+import RecordDecoding
 import Testing
 
 /// Bodies as real senders write them.

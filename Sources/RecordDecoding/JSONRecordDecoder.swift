@@ -96,7 +96,7 @@ struct JSONRecordDecoder: ~Copyable {
     /// Makes ``record`` from what was read.
     ///
     /// - Returns: why it is no record, or `nil` when it is one.
-    mutating func finish(_ rules: IngestRules) -> StaticString? {
+    mutating func finish(_ rules: RecordRules) -> StaticString? {
         record = LogRecord(message: ByteView(start: nil, count: 0))
         guard takeMessage() else { return "message is missing" }
         if let slot = slot(.severity) {
@@ -130,7 +130,7 @@ struct JSONRecordDecoder: ~Copyable {
     }
 
     /// Makes ``record`` from a bare text: an element of an array, or a line.
-    mutating func finish(text: JSONItem, _ rules: IngestRules) -> StaticString? {
+    mutating func finish(text: JSONItem, _ rules: RecordRules) -> StaticString? {
         record = LogRecord(message: ByteView(start: nil, count: 0))
         guard setMessage(text) else { return "message is missing" }
         return rules.requiresTenant ? "org is missing" : nil
