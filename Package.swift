@@ -74,7 +74,9 @@ let package = Package(
             path: "Migrations",
             resources: [
                 .embedInCode("spool/spool_0001_create.sql"),
+                .embedInCode("spool/spool_0002_merges.sql"),
                 .embedInCode("warehouse/warehouse_0001_create.sql"),
+                .embedInCode("warehouse/warehouse_0002_merges.sql"),
             ]
         ),
 
@@ -90,7 +92,11 @@ let package = Package(
         ),
         .executableTarget(
             name: "LogboomCommand",
-            dependencies: ["LogModel", "JSONBytes", "Settings", "HTTPClient", argumentParser, nioCore, nioPosix]
+            dependencies: [
+                "LogModel", "JSONBytes", "RecordDecoding", "Patterns", "Settings", "HTTPClient", argumentParser,
+                nioCore,
+                nioPosix,
+            ]
         ),
 
         // Tests.
@@ -138,7 +144,7 @@ let package = Package(
         .testTarget(name: "SettingsTests", dependencies: ["Settings", "LogModel"]),
         .testTarget(
             name: "LogboomCommandTests",
-            dependencies: ["LogboomCommand", "Settings", "LogModel", "JSONBytes"]
+            dependencies: ["LogboomCommand", "Settings", "LogModel", "JSONBytes", "Patterns", "PipelineTesting"]
         ),
         .testTarget(name: "ArchitectureTests"),
         .testTarget(

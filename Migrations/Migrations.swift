@@ -32,11 +32,17 @@ package enum Migrations {
     /// The PostgreSQL schema: docs/formats/postgresql.md. Each step can be run again on its own result without effect, so
     /// that a table somebody dropped is made again.
     package static var warehouse: [Migration] {
-        [Migration(version: 1, name: "create", bytes: PackageResources.warehouse_0001_create_sql)]
+        [
+            Migration(version: 1, name: "create", bytes: PackageResources.warehouse_0001_create_sql),
+            Migration(version: 2, name: "merges", bytes: PackageResources.warehouse_0002_merges_sql),
+        ]
     }
 
     /// The schema of the file that holds spool and embedded store (SQLite): docs/formats/spool-file.md.
     package static var spool: [Migration] {
-        [Migration(version: 1, name: "create", bytes: PackageResources.spool_0001_create_sql)]
+        [
+            Migration(version: 1, name: "create", bytes: PackageResources.spool_0001_create_sql),
+            Migration(version: 2, name: "merges", bytes: PackageResources.spool_0002_merges_sql),
+        ]
     }
 }

@@ -38,7 +38,7 @@ enum ForwardEncoder {
 
         for batch in batches {
             let header = try header(of: batch)
-            write(header, to: &writer)
+            write(header, try BatchReader.merges(in: batch), to: &writer)
             try BatchReader.forEachSeries(in: batch) { _, series in
                 write(series, to: &writer)
                 if writer.bytes.count >= portionByteCount {
@@ -79,7 +79,7 @@ enum ForwardEncoder {
         var seriesCount: Int
     }
 
-    private static func write(_ header: BatchHeader, to writer: inout JSONWriter) {
+    private static func write(_ header: BatchHeader, _ merges: [TemplateMerge], to writer: inout JSONWriter) {
         writer.beginObject()
         writer.key("type")
         writer.string(static: "batch")
@@ -93,6 +93,21 @@ enum ForwardEncoder {
         writer.integer(header.recordCount)
         writer.key("series")
         writer.integer(header.seriesCount)
+        if !merges.isEmpty {
+            writer.key("merges")
+            writer.beginArray()
+            for merge in merges {
+                writer.beginObject()
+                writer.key("from")
+                writer.string(hexadecimal(merge.from))
+                writer.key("to")
+                writer.string(hexadecimal(merge.to))
+                writer.key("pattern")
+                merge.template.withUnsafeBufferPointer { writer.string(bytes: $0) }
+                writer.endObject()
+            }
+            writer.endArray()
+        }
         writer.endObject()
         writer.endLine()
     }
@@ -108,6 +123,14 @@ enum ForwardEncoder {
         writer.string(bytes: series.template)
         writer.key("level")
         writer.string(static: series.severity.name)
+        writer.key("category")
+        writer.string(static: series.classification.category.name)
+        if !series.classification.tags.isEmpty {
+            writer.key("tags")
+            writer.beginArray()
+            for name in series.classification.tags.wordList { writer.string(static: name) }
+            writer.endArray()
+        }
         writeName("source", series.source, to: &writer)
         writeName("host", series.host, to: &writer)
         writeName("tenant", series.tenant, to: &writer)

@@ -215,6 +215,13 @@ extension Routes {
             "Templates forgotten for new ones.",
             collector.templateEvictionCount
         )
+        page.add(
+            .counter,
+            "logboom_template_merges_total",
+            "Templates that turned out to be another one.",
+            collector.mergeCount
+        )
+        page.add(.counter, "logboom_redactions_total", "Secrets replaced.", collector.redactionCount)
         page.add(.gauge, "logboom_memory_used_bytes", "Memory that records take.", collector.usedByteCount)
         page.add(.gauge, "logboom_memory_limit_bytes", "Memory that records may take.", collector.memoryLimit)
         page.add(

@@ -1,10 +1,12 @@
 // The encoding of a batch: docs/formats/batch.md is the specification, this is its only reader and writer.
 //
-//   "LBB1"  flags:1  windowStart:8  windowEnd:8  recordCount:varint  seriesCount:varint  series…
-//   series: id:8  severity:1  template source host tenant dashboard (text each)  count:varint  first last (zigzag from
-//           windowStart)  latency (0, or 1 count:varint sum min max:8 each)  sampleCount:varint text…
+//   "LBB2"  flags:1  windowStart:8  windowEnd:8  recordCount:varint  seriesCount:varint
+//           mergeCount:varint { from:8 to:8 template:text }…  series…
+//   series: id:8  severity:1  category:1  tags:varint  template source host tenant dashboard (text each)  count:varint
+//           first last (zigzag from windowStart)  latency (0, or 1 count:varint sum min max:8 each)  sampleCount:varint text…
 //           attributeCount:varint { key:text  otherCount:varint  valueCount:varint { value:text count:varint }… }…
 //   text:   byteCount:varint bytes          numbers little-endian, varint LEB128, zigzag as in Protocol Buffers
+//   "LBB1", of releases before: without merges, category and tags. Still read.
 
 /// Says why bytes are not a batch: they came back damaged from disk, or were written by a later version.
 public enum BatchFormatError: Error, Sendable, Equatable {
@@ -43,6 +45,20 @@ public struct LatencySummary: Sendable, Equatable {
     }
 }
 
+/// Two patterns turned out to be one: what was counted under `from` belongs to `to`, whose template follows.
+public struct TemplateMerge: Sendable, Equatable {
+    public var from: UInt64
+    public var to: UInt64
+    /// The template of `to`, repaired.
+    public var template: [UInt8]
+
+    public init(from: UInt64, to: UInt64, template: [UInt8]) {
+        self.from = from
+        self.to = to
+        self.template = template
+    }
+}
+
 /// Builds a payload. Text handed over must be repaired already (``UTF8Repair``). One growing array, amortised linear.
 public struct BatchWriter {
     public private(set) var bytes: [UInt8] = []
@@ -55,6 +71,7 @@ public struct BatchWriter {
         clockIsKnown: Bool,
         recordCount: Int,
         seriesCount: Int,
+        merges: [TemplateMerge] = [],
         byteCountEstimate: Int
     ) {
         self.windowStart = windowStart
@@ -65,11 +82,18 @@ public struct BatchWriter {
         appendFixed(UInt64(bitPattern: windowEnd.nanoseconds))
         append(UInt64(recordCount))
         append(UInt64(seriesCount))
+        append(UInt64(merges.count))
+        for merge in merges {
+            appendFixed(merge.from)
+            appendFixed(merge.to)
+            merge.template.withUnsafeBufferPointer { append($0) }
+        }
     }
 
     public mutating func beginSeries(
         templateID: UInt64,
         severity: Severity,
+        classification: Classification = Classification(),
         template: ByteView,
         source: ByteView,
         host: ByteView,
@@ -82,6 +106,8 @@ public struct BatchWriter {
     ) {
         appendFixed(templateID)
         bytes.append(severity.rawValue)
+        bytes.append(classification.category.rawValue)
+        append(UInt64(classification.tags.rawValue))
         append(template)
         append(source)
         append(host)
@@ -129,6 +155,7 @@ public struct BatchWriter {
 public struct SeriesView {
     public var templateID: UInt64
     public var severity: Severity
+    public var classification: Classification
     public var template: ByteView
     public var source: ByteView
     public var host: ByteView
@@ -152,27 +179,54 @@ public struct AttributeSummaryView {
 
 /// Reads a payload; every length is checked, so damaged bytes give an error and never a bad access.
 public struct BatchReader {
-    static let magic: [UInt8] = Array("LBB1".utf8)
+    static let magic: [UInt8] = Array("LBB2".utf8)
+    private static let magicWithoutMerges: [UInt8] = Array("LBB1".utf8)
 
     public private(set) var windowStart = Timestamp(nanoseconds: 0)
     public private(set) var windowEnd = Timestamp(nanoseconds: 0)
     public private(set) var clockIsKnown = false
     public private(set) var recordCount = 0
     public private(set) var seriesCount = 0
+    public private(set) var mergeCount = 0
 
+    private let isFirstFormat: Bool
     private let bytes: ByteView
     private var offset = 0
 
     /// Reads the header.
     public init(_ bytes: ByteView) throws(BatchFormatError) {
         self.bytes = bytes
-        guard bytes.count >= 4, bytes[..<4].elementsEqual(Self.magic) else { throw .notABatch }
+        guard bytes.count >= 4 else { throw .notABatch }
+        isFirstFormat = bytes[..<4].elementsEqual(Self.magicWithoutMerges)
+        guard isFirstFormat || bytes[..<4].elementsEqual(Self.magic) else { throw .notABatch }
         offset = 4
         clockIsKnown = try byte() != 0
         windowStart = Timestamp(nanoseconds: Int64(bitPattern: try fixed()))
         windowEnd = Timestamp(nanoseconds: Int64(bitPattern: try fixed()))
         recordCount = try count()
         seriesCount = try count()
+        if !isFirstFormat { mergeCount = try count() }
+    }
+
+    /// The merges of `batch`, oldest first.
+    public static func merges(in batch: Batch) throws(BatchFormatError) -> [TemplateMerge] {
+        let result = batch.payload.withUnsafeBufferPointer { bytes -> Result<[TemplateMerge], BatchFormatError> in
+            do throws(BatchFormatError) {
+                var reader = try BatchReader(bytes)
+                return .success(try reader.readMerges())
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+
+    private mutating func readMerges() throws(BatchFormatError) -> [TemplateMerge] {
+        var merges: [TemplateMerge] = []
+        for _ in 0..<mergeCount {
+            merges.append(TemplateMerge(from: try fixed(), to: try fixed(), template: Array(try text())))
+        }
+        return merges
     }
 
     /// Calls `body` for each series of `batch` in order. Allocates the sample and attribute lists of one series at a time.
@@ -183,6 +237,10 @@ public struct BatchReader {
         let result = batch.payload.withUnsafeBufferPointer { bytes -> Result<Void, BatchFormatError> in
             do throws(BatchFormatError) {
                 var reader = try BatchReader(bytes)
+                for _ in 0..<reader.mergeCount {
+                    reader.offset = min(reader.offset + 16, bytes.count)
+                    _ = try reader.text()
+                }
                 for _ in 0..<reader.seriesCount {
                     body(reader, try reader.nextSeries())
                 }
@@ -199,9 +257,15 @@ public struct BatchReader {
         let templateID = try fixed()
         let level = try byte()
         guard let severity = Severity(rawValue: level) else { throw .invalidSeverity(level) }
+        var classification = Classification()
+        if !isFirstFormat {
+            classification.category = Classification.Category(rawValue: try byte()) ?? .application
+            classification.tags = Classification.Tags(rawValue: UInt32(truncatingIfNeeded: try varint()))
+        }
         var series = SeriesView(
             templateID: templateID,
             severity: severity,
+            classification: classification,
             template: try text(),
             source: try text(),
             host: try text(),

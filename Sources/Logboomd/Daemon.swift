@@ -42,6 +42,7 @@ final class Daemon: @unchecked Sendable {
     private let heartbeat: Heartbeat
     private let addresses: [String]
     private let passwordCell: PasswordCell?
+    private var catalogueLearnedCount = 0
     private var acceptedBefore = 0
     private var housekeepingCount = 0
     private let closeReaderWhenIdle: @Sendable () -> Void
@@ -130,9 +131,12 @@ final class Daemon: @unchecked Sendable {
 
         // Intake and open batch.
         let style: PlaceholderStyle = settings.placeholderStyle == .braces ? .braces : .angle
+        var aggregator = Aggregator(templateCountMax: settings.patternCountMax, style: style)
+        let kept = Self.wait(on: loop) { answer in spool.catalogue(completion: answer) }
+        if case .success(let catalogue?) = kept { aggregator.restore(catalogue: catalogue) }
         collector = Collector(
             configuration: Self.configuration(settings),
-            aggregator: Aggregator(templateCountMax: settings.patternCountMax, style: style),
+            aggregator: aggregator,
             lanes: lanes,
             scheduler: scheduler,
             log: log,
@@ -256,6 +260,7 @@ final class Daemon: @unchecked Sendable {
             housekeep()
             feedWatchdog()
             retain()
+            loop.scheduleRepeatedTask(initialDelay: .hours(1), delay: .hours(1)) { [self] _ in keepCatalogue() }
         }
         while true {
             switch Signals.wait() {
@@ -272,7 +277,10 @@ final class Daemon: @unchecked Sendable {
         let promise = loop.makePromise(of: Bool.self)
         loop.execute { [self] in
             server.stopListening()
-            collector.stop { [self] in close { promise.succeed(true) } }
+            collector.stop { [self] in
+                keepCatalogue()
+                close { promise.succeed(true) }
+            }
         }
         loop.scheduleTask(in: .nanoseconds(Self.stopDeadline.nanoseconds)) { promise.succeed(false) }
         let isClosed = (try? promise.futureResult.wait()) ?? false
@@ -370,6 +378,17 @@ final class Daemon: @unchecked Sendable {
             log.error("no progress, the watchdog is not fed: \(silent.joined(separator: ", "))")
         }
         group.next().scheduleTask(in: .nanoseconds(interval.nanoseconds / 2)) { [self] in feedWatchdog() }
+    }
+
+    /// Every hour, when there are new ones, and at the stop: the templates known are kept for the next process.
+    private func keepCatalogue(completion: @escaping @Sendable () -> Void = {}) {
+        let learned = collector.templateLearnedCount
+        guard learned != catalogueLearnedCount else { return completion() }
+        catalogueLearnedCount = learned
+        spool.keep(catalogue: collector.catalogue) { [log] result in
+            if case .failure(let error) = result { log.warning("keep the catalogue of templates: \(error)") }
+            completion()
+        }
     }
 
     /// Every hour, and a minute after the start: old patterns leave the embedded store.

@@ -73,6 +73,8 @@ extension MessageReader {
             return tail
         }
         guard next - groupStart <= 4, !isWord(next) else { return 0 }
+        // `8abc::<NUM>` was `8abc::100100758`: no address then, so none when the template comes back.
+        if groupStart == next, byte(next) == UInt8(ascii: "<") || byte(next) == UInt8(ascii: "{") { return 0 }
         if byte(next) == UInt8(ascii: "%"), isWord(next + 1) {
             next = endOfRun(of: .word, from: next + 1)
         }

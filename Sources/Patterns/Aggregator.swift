@@ -14,6 +14,8 @@ public struct Aggregator: ~Copyable {
         public var severity: Severity
         /// Whether its template was known before.
         public var isMatched: Bool
+        /// The message without secrets, valid until the next record.
+        public var message: ByteView
         /// Whether it is in the awaited batch.
         public var isAwaited: Bool
     }
@@ -25,13 +27,14 @@ public struct Aggregator: ~Copyable {
     static let otherText: StaticString = "<other>"
     private static let otherNumber: Int32 = -1
 
-    private var normalizer: Normalizer
-    private var templates: InternTable
+    private var engine: PatternEngine
     private var origins: InternTable
     /// Where the key of a record's origin is put together.
     private let originKey: UnsafeMutablePointer<UInt8>
     /// The epoch goes on only when both batches are empty: until then an older one may still name templates by number.
     private var epoch: UInt64 = 2
+    private var settledAt = Timestamp(nanoseconds: 0)
+    private var templateText: [UInt8] = []
     private var ordinary = OpenBatch()
     private var awaited = OpenBatch()
 
@@ -40,11 +43,15 @@ public struct Aggregator: ~Copyable {
 
     public var recordCount: Int { ordinary.recordCount + awaited.recordCount }
     public var seriesCount: Int { ordinary.series.count + awaited.series.count }
-    public var templateCount: Int { templates.entries.count }
-    public var templateEvictionCount: Int { templates.evictionCount }
+    public var templateCount: Int { engine.miner.patternCount }
+    public var templateEvictionCount: Int { engine.miner.evictionCount }
+    public var mergeCount: Int { engine.miner.mergeCount }
+    /// Grows whenever there is a template that was not there before.
+    public private(set) var templateLearnedCount = 0
+    public var redactionCount: Int { engine.redactionCount }
 
     /// Bytes held, near enough: the open batches and what is known of templates and origins.
-    public var byteCount: Int { openByteCount + templates.byteCount + origins.byteCount }
+    public var byteCount: Int { openByteCount + engine.miner.byteCount + origins.byteCount }
 
     /// Bytes of the open batches alone: what sealing gives back.
     public var openByteCount: Int { ordinary.byteCount + awaited.byteCount }
@@ -52,10 +59,11 @@ public struct Aggregator: ~Copyable {
     /// Whether a batch must be sealed before another record is folded: no room for one more series.
     public var isFull: Bool { ordinary.isFull || awaited.isFull }
 
-    /// - Parameter templateCountMax: `MAX_PATTERNS`.
-    public init(templateCountMax: Int, style: PlaceholderStyle) {
-        normalizer = Normalizer(style: style)
-        templates = InternTable(capacity: templateCountMax, textByteCountMax: Normalizer.templateByteCountMax)
+    /// - Parameters:
+    ///   - templateCountMax: `MAX_PATTERNS`.
+    ///   - redactionKey: makes equal secrets tellable (``Redactor/init(key:)``).
+    public init(templateCountMax: Int, style: PlaceholderStyle, redactionKey: [UInt8]? = nil) {
+        engine = PatternEngine(capacity: templateCountMax, style: style, redactionKey: redactionKey)
         origins = InternTable(capacity: Limits.originCountMax, textByteCountMax: Self.originByteCountMax)
         originKey = .allocate(capacity: Self.originByteCountMax)
     }
@@ -69,23 +77,27 @@ public struct Aggregator: ~Copyable {
     ///
     /// Cost: linear in the message's bytes, plus four look-ups; allocates only for what was never seen before.
     public mutating func fold(_ record: LogRecord, durableLevel: Severity? = nil, now: Timestamp) -> Outcome {
+        var record = record
+        record.message = engine.redact(record.message)
         let severity = record.severity ?? Severity.found(in: record.message) ?? .info
         let seen = Self.reasonable(record.timestamp, now: now)
         let (template, isMatched) = templateNumber(record.message)
         let origin = originNumber(record)
         let isAwaited = durableLevel.map { severity >= $0 } ?? false
         if isAwaited {
-            awaited.fold(record, template: template, origin: origin, severity: severity, seen: seen, now: now)
+            awaited.fold(record, template, origin, severity, seen: seen, now: now, engine: &engine)
         } else {
-            ordinary.fold(record, template: template, origin: origin, severity: severity, seen: seen, now: now)
+            ordinary.fold(record, template, origin, severity, seen: seen, now: now, engine: &engine)
         }
-        return Outcome(severity: severity, isMatched: isMatched, isAwaited: isAwaited)
+        return Outcome(severity: severity, isMatched: isMatched, message: record.message, isAwaited: isAwaited)
     }
 
     private mutating func templateNumber(_ message: ByteView) -> (Int32, isMatched: Bool) {
-        switch templates.intern(normalizer.normalize(message), epoch: epoch) {
-        case .found(let index): return (Int32(index), true)
-        case .added(let index): return (Int32(index), false)
+        switch engine.learn(message, epoch: epoch) {
+        case .known(let number): return (Int32(number), true)
+        case .new(let number):
+            templateLearnedCount += 1
+            return (Int32(number), false)
         case .full:
             overflowCount += 1
             return (Self.otherNumber, false)
@@ -115,10 +127,41 @@ public struct Aggregator: ~Copyable {
         return offset + 1 + count
     }
 
+    // MARK: Catalogue
+
+    /// The templates known, for the next process: docs/formats/spool-file.md. Linear; allocates the result.
+    public func catalogue() -> [UInt8] {
+        var bytes: [UInt8] = Array("LBC1".utf8)
+        engine.miner.forEachTemplate { _, _, text in
+            bytes.append(UInt8(truncatingIfNeeded: text.count))
+            bytes.append(UInt8(truncatingIfNeeded: text.count >> 8))
+            bytes.append(contentsOf: text)
+        }
+        return bytes
+    }
+
+    /// Makes the templates of the last process known, as many as there is room for. What is not a catalogue, or is cut short,
+    /// is ignored from there on: patterns are learned again. Before the first record only.
+    public mutating func restore(catalogue bytes: [UInt8]) {
+        bytes.withUnsafeBufferPointer { bytes in
+            guard bytes.starts(with: "LBC1".utf8) else { return }
+            var offset = 4
+            while offset + 2 <= bytes.count {
+                let count = Int(bytes[offset]) | Int(bytes[offset + 1]) << 8
+                guard offset + 2 + count <= bytes.count else { return }
+                engine.restore(template: ByteView(rebasing: bytes[offset + 2..<offset + 2 + count]))
+                offset += 2 + count
+            }
+        }
+    }
+
     // MARK: Sealing
 
     /// Seals one open batch and begins its next; `nil` when nothing was folded into it. Linear in the series.
+    ///
+    /// Patterns that turned out to be one are told with the next batch, whichever it is.
     public mutating func seal(_ part: Part, now: Timestamp, clockIsKnown: Bool) -> Batch? {
+        settleIfDue(now: now)
         let batch: Batch?
         switch part {
         case .awaited:
@@ -132,7 +175,16 @@ public struct Aggregator: ~Copyable {
         return batch
     }
 
-    private func encode(_ open: OpenBatch, now: Timestamp, clockIsKnown: Bool) -> Batch? {
+    /// Looks, at most every ten seconds, whether patterns seen early have turned out to be one: so that a long window, which
+    /// nobody waits for, ends with few.
+    private mutating func settleIfDue(now: Timestamp) {
+        let age = now.nanoseconds &- settledAt.nanoseconds
+        guard age < 0 || age >= 10_000_000_000 else { return }
+        settledAt = now
+        engine.settle()
+    }
+
+    private mutating func encode(_ open: borrowing OpenBatch, now: Timestamp, clockIsKnown: Bool) -> Batch? {
         guard open.recordCount > 0 else { return nil }
         var writer = BatchWriter(
             windowStart: open.windowStart,
@@ -140,14 +192,16 @@ public struct Aggregator: ~Copyable {
             clockIsKnown: clockIsKnown,
             recordCount: open.recordCount,
             seriesCount: open.series.count,
+            merges: engine.takeMerges(),
             byteCountEstimate: open.byteCount + open.series.count * 96 + 64
         )
         for entry in open.series {
-            withText(of: entry.template) { id, template in
-                withNames(of: entry.origin) { source, host, tenant, dashboard in
+            Self.withViews(names(of: entry.origin)) { source, host, tenant, dashboard in
+                withText(of: entry.template, source: source) { id, template, classification in
                     writer.beginSeries(
                         templateID: id,
                         severity: entry.severity,
+                        classification: classification,
                         template: template,
                         source: source,
                         host: host,
@@ -165,26 +219,40 @@ public struct Aggregator: ~Copyable {
         return Batch(payload: writer.bytes, recordCount: open.recordCount, seriesCount: open.series.count)
     }
 
-    private func withText(of template: Int32, _ body: (UInt64, ByteView) -> Void) {
-        if template == Self.otherNumber {
+    private mutating func withText(
+        of template: Int32,
+        source: ByteView,
+        _ body: (UInt64, ByteView, Classification) -> Void
+    ) {
+        guard template != Self.otherNumber else {
             let text = Self.other
-            body(XXH64.hash(text), text)
-        } else {
-            let entry = templates.entries[Int(template)]
-            entry.text.withUnsafeBufferPointer { body(entry.id, $0) }
+            return body(XXH64.hash(text), text, Classification())
+        }
+        let number = engine.miner.survivor(of: Int(template))
+        // The text is copied: it belongs to the miner, which the classification may not touch, but the compiler cannot know.
+        var id: UInt64 = 0
+        templateText.removeAll(keepingCapacity: true)
+        engine.miner.withTemplate(of: number) { templateID, text in
+            id = templateID
+            UTF8Repair.append(text, to: &templateText, byteCountMax: Normalizer.templateByteCountMax)
+        }
+        let text = templateText
+        text.withUnsafeBufferPointer { view in
+            let classification = engine.classification(of: number, id: id, template: view, source: source)
+            body(id, view, classification)
         }
     }
 
-    private func withNames(of origin: Int32, _ body: (ByteView, ByteView, ByteView, ByteView) -> Void) {
-        let empty = ByteView(start: nil, count: 0)
-        if origin == Self.otherNumber {
-            body(Self.other, empty, empty, empty)
-            return
+    /// Source, host, tenant and dashboard, repaired.
+    private func names(of origin: Int32) -> InlineArray<4, [UInt8]> {
+        var names = InlineArray<4, [UInt8]>(repeating: [])
+        guard origin != Self.otherNumber else {
+            names[0] = Array(Self.other)
+            return names
         }
         // The key, not the repaired text: repair would shift the lengths. Each name is repaired by itself.
         origins.entries[Int(origin)].key.withUnsafeBufferPointer { key in
             var offset = 0
-            var names = InlineArray<4, [UInt8]>(repeating: [])
             for index in 0..<4 {
                 let count = Int(key[offset])
                 UTF8Repair.append(
@@ -194,11 +262,18 @@ public struct Aggregator: ~Copyable {
                 )
                 offset += 1 + count
             }
-            names[0].withUnsafeBufferPointer { source in
-                names[1].withUnsafeBufferPointer { host in
-                    names[2].withUnsafeBufferPointer { tenant in
-                        names[3].withUnsafeBufferPointer { body(source, host, tenant, $0) }
-                    }
+        }
+        return names
+    }
+
+    private static func withViews(
+        _ names: InlineArray<4, [UInt8]>,
+        _ body: (ByteView, ByteView, ByteView, ByteView) -> Void
+    ) {
+        names[0].withUnsafeBufferPointer { source in
+            names[1].withUnsafeBufferPointer { host in
+                names[2].withUnsafeBufferPointer { tenant in
+                    names[3].withUnsafeBufferPointer { body(source, host, tenant, $0) }
                 }
             }
         }

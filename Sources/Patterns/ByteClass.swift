@@ -11,7 +11,7 @@ struct ByteClass: OptionSet {
     /// Every other ASCII letter.
     static let plainLetter = ByteClass(rawValue: 1 << 2)
     static let underscore = ByteClass(rawValue: 1 << 3)
-    /// `-` and `.`: they join words into one name (`part-00190`, `ns1.example.org`).
+    /// `-`, `.` and `~`: they join words into one name (`part-00190`, `ns1.example.org`, `1.2~rc1`).
     static let joiner = ByteClass(rawValue: 1 << 4)
     static let colon = ByteClass(rawValue: 1 << 5)
     static let slash = ByteClass(rawValue: 1 << 6)
@@ -46,7 +46,7 @@ struct ByteClass: OptionSet {
         case UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"): .hexLetter
         case UInt8(ascii: "g")...UInt8(ascii: "z"), UInt8(ascii: "G")...UInt8(ascii: "Z"): .plainLetter
         case UInt8(ascii: "_"): .underscore
-        case UInt8(ascii: "-"), UInt8(ascii: "."): .joiner
+        case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "~"): .joiner
         case UInt8(ascii: ":"): .colon
         case UInt8(ascii: "/"): .slash
         case UInt8(ascii: "@"), UInt8(ascii: "\\"): .mark

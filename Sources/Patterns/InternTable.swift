@@ -1,6 +1,6 @@
 internal import LogModel
 
-/// Keeps byte strings once and names them by small numbers: the templates, and the origins.
+/// Keeps byte strings once and names them by small numbers: the origins of records.
 ///
 /// Owns copies of the bytes. Holds at most `capacity` strings; when full, one that the open batch does not use makes way
 /// (second chance: the hand passes over those used lately), and when every one looked at is in use, ``intern`` says so and

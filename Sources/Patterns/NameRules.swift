@@ -13,12 +13,17 @@ extension MessageReader {
         while index < end {
             let kind = classes[Int(bytes[index])]
             if !kind.touches(.word) {
-                guard kind == .joiner, isWord(index + 1) else { break }
+                guard kind == .joiner, isWord(index + 1) || isEmptyPart(at: index) else { break }
             }
             found.formUnion(kind)
             index += 1
         }
         return NameRun(end: index, classes: found)
+    }
+
+    /// `~~` inside the identity of a package (`x~0f1e2d3c~arm64~~2.4.0`): the part between is empty.
+    private func isEmptyPart(at index: Int) -> Bool {
+        bytes[index] == UInt8(ascii: "~") && byte(index + 1) == UInt8(ascii: "~") && isWord(index + 2)
     }
 
     /// The name at `start`: text, an identifier, or something with a shape of its own.
@@ -45,7 +50,7 @@ extension MessageReader {
         if opaque > 0 { return .value(.id, to: opaque) }
         if isFunctionOrKey(start, run.end) {
             // The mark goes along, so that no bound can part the two.
-            return .literal(to: run.end + 1)
+            return .literal(to: run.end + (byte(run.end) == UInt8(ascii: ":") ? 2 : 1))
         }
         if keepsDigits(start, run.end) { return .literal(to: run.end) }
         return .value(.id, to: run.classes.touches(.joiner) ? portEnd(after: run.end) : run.end)
@@ -86,7 +91,8 @@ extension MessageReader {
         }
         let last = kinds(from: labelStart, to: end)
         if labels >= 2, last.contains(.topLevelDomain) { return true }
-        return labels >= 3 && end - labelStart == 2 && !last.contains(.fileExtension)
+        // `job.task.id` is a setting's key, whatever hosts there may be in Indonesia.
+        return labels >= 3 && end - labelStart == 2 && !last.touches([.fileExtension, .noun])
     }
 
     /// `v1.2.3`, `V2`, `v18.19.0-rc.1`.
@@ -105,6 +111,7 @@ extension MessageReader {
             // `v2-beta` could be anything.
             return groups >= 2 ? nameRun(at: end + 1).end : 0
         }
+        if groups == 1, kinds(from: start, to: end).contains(.technology) { return 0 }
         return next.touches(.word) ? 0 : end
     }
 
@@ -132,6 +139,10 @@ extension MessageReader {
             // Nothing or another sign behind it is the padding of base64.
             if byteClass(end + 1) == .blank || byte(end + 1) == UInt8(ascii: "=") { return false }
             letterCountMin = 1
+        case UInt8(ascii: ":"):
+            // A class and its member: `Chip43xx::powerOn`.
+            guard byte(end + 1) == UInt8(ascii: ":") else { return false }
+            letterCountMin = 3
         default: return false
         }
         var digits = 0

@@ -147,15 +147,6 @@ struct MaskingPass {
                 write(.time)
                 return
             }
-        case UInt8(ascii: "~"):
-            if !isGlued, reader.byte(position + 1) == UInt8(ascii: "/") {
-                let end = reader.pathEnd(from: position + 1)
-                if end > 0 {
-                    position = end
-                    write(.path)
-                    return
-                }
-            }
         case UInt8(ascii: "\""), UInt8(ascii: "'"):
             // What stands before is read in the template, because that is what is read when a template comes back.
             let written = MessageReader(

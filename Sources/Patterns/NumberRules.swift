@@ -96,6 +96,8 @@ extension MessageReader {
     private func amountWithGluedUnit(from start: Int, to end: Int, isDecimal: Bool) -> MessagePart? {
         let unitEnd = endOfRun(of: .letter, from: end)
         guard unitEnd - end <= 12 else { return nil }
+        // Nobody counts a hundred thousand days: `4178036d` is an address whose other digits happen to be decimal.
+        if unitEnd - end == 1, end - start >= 6, byte(end) == UInt8(ascii: "d") { return nil }
         let unit = kinds(from: end, to: unitEnd)
         if isDigit(unitEnd) {
             guard unit.touches(.anyTimeUnit) else { return nil }

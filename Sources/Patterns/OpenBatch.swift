@@ -41,14 +41,15 @@ struct OpenBatch {
 
     var isFull: Bool { series.count >= Limits.seriesCountMax }
 
-    /// Counts one record in its series.
+    /// Counts one record, whose message has no secrets any more, in its series; `engine` takes them out of its attributes.
     mutating func fold(
         _ record: LogRecord,
-        template: Int32,
-        origin: Int32,
-        severity: Severity,
+        _ template: Int32,
+        _ origin: Int32,
+        _ severity: Severity,
         seen: Timestamp,
-        now: Timestamp
+        now: Timestamp,
+        engine: inout PatternEngine
     ) {
         precondition(!isFull, "seal the batch before it overflows")
         if recordCount == 0 { windowStart = now }
@@ -59,6 +60,8 @@ struct OpenBatch {
         if series[index].sampleCount < Limits.sampleCountMax { keepSample(record.message, for: index) }
         if !record.attributes.isEmpty {
             for attribute in record.attributes {
+                var attribute = attribute
+                attribute.value = engine.redact(attribute)
                 series[index].attributes = attributes.add(attribute, to: series[index].attributes)
             }
         }

@@ -101,7 +101,7 @@ extension MessageReader {
                 case UInt8(ascii: ":"):
                     // A line number or a bus address goes on; `…/file: No such file` does not.
                     guard isDigit(next + 1), bytes[next - 1] != UInt8(ascii: "/") else { break body }
-                case UInt8(ascii: "~"), UInt8(ascii: "%"), UInt8(ascii: "*"): break
+                case UInt8(ascii: "%"), UInt8(ascii: "*"): break
                 case UInt8(ascii: "?"):
                     guard isWord(next + 1) else { break body }
                     isQuery = true
@@ -138,6 +138,8 @@ extension MessageReader {
     private func backslashedEnd(from start: Int) -> Int {
         let inside: ByteClass = [.word, .joiner, .plus, .highByte, .mark, .slash]
         var next = endOfRun(of: inside, from: start)
+        // `C:\logs\*.txt`: a pattern of names is a path too.
+        while byte(next) == UInt8(ascii: "*"), next > start { next = endOfRun(of: inside, from: next + 1) }
         while byte(next) == UInt8(ascii: " "), isWord(next + 1) {
             let wordEnd = endOfRun(of: [.word, .joiner], from: next + 1)
             guard byte(wordEnd) == UInt8(ascii: "\\"), isWord(wordEnd + 1) else { break }

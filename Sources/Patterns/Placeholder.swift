@@ -11,6 +11,10 @@ enum Placeholder: UInt8, CaseIterable {
     case id, time, path, num, hex, uuid, ip, mac, url, email, size, duration, version, string, topic
     /// The rest of the message, past a bound of the template.
     case more
+    /// `true` or `false`. Written by the miner, which knows the words around it.
+    case bool
+    /// Anything: what the miner found to vary where masking saw text, or values of more than one kind.
+    case wild
 
     var name: StaticString {
         switch self {
@@ -30,13 +34,15 @@ enum Placeholder: UInt8, CaseIterable {
         case .string: "STRING"
         case .topic: "TOPIC"
         case .more: "MORE"
+        case .bool: "BOOL"
+        case .wild: "*"
         }
     }
 }
 
 /// The written form of every placeholder in one style, ready to be copied in two machine words.
 ///
-/// Owns 16 slots of 16 bytes; `Normalizer` frees them through `deallocate()`.
+/// Owns 18 slots of 16 bytes; `Normalizer` frees them through `deallocate()`.
 struct PlaceholderTexts {
     static let slotByteCount = 16
 
@@ -89,10 +95,10 @@ struct PlaceholderTexts {
     /// The placeholder written at `bytes`, of which `count` may be read; `nil` if there is none. This is what makes
     /// normalising a template give the same template.
     func placeholder(at bytes: UnsafePointer<UInt8>, count: Int) -> Placeholder? {
-        // The shortest is `<ID>`; a name begins with a capital: rejects almost every other bracket at once.
-        guard count >= 4, bytes[0] == opening, bytes[1] >= UInt8(ascii: "A"), bytes[1] <= UInt8(ascii: "Z") else {
-            return nil
-        }
+        guard count >= 3, bytes[0] == opening else { return nil }
+        if bytes[1] == UInt8(ascii: "*"), bytes[2] == closing { return .wild }
+        // A name begins with a capital: rejects almost every other bracket at once.
+        guard count >= 4, bytes[1] >= UInt8(ascii: "A"), bytes[1] <= UInt8(ascii: "Z") else { return nil }
         for placeholder in Placeholder.allCases {
             let length = byteCount(placeholder)
             guard length <= count else { continue }

@@ -114,6 +114,8 @@ extension MessageReader {
             end = pathEnd(from: start)
         case UInt8(ascii: "."):
             if !isGlued { end = dottedPathEnd(at: start) }
+        case UInt8(ascii: "~"):
+            if !isGlued, byte(start + 1) == UInt8(ascii: "/") { end = pathEnd(from: start + 1) }
         case UInt8(ascii: "\\"):
             if !isGlued { end = sharePathEnd(at: start) }
         case UInt8(ascii: "-"), UInt8(ascii: "+"):

@@ -87,11 +87,15 @@ extension MessageReader {
             else { return 0 }
             return start + 11
         }
-        guard digitCount(at: start + 5, max: 3) == 2, byte(start + 7) == separator,
-            digitCount(at: start + 8, max: 3) == 2,
-            isMonthAndDay(number(at: start + 5, count: 2), number(at: start + 8, count: 2))
+        // One digit only between slashes: `2026.3.1` is a version, `2026-3-1` as likely three numbers.
+        let monthCount = digitCount(at: start + 5, max: 3)
+        let dayStart = start + 6 + monthCount
+        let dayCount = digitCount(at: dayStart, max: 3)
+        guard (1...2).contains(monthCount), (1...2).contains(dayCount), byte(dayStart - 1) == separator,
+            (monthCount == 2 && dayCount == 2) || separator == UInt8(ascii: "/"),
+            isMonthAndDay(number(at: start + 5, count: monthCount), number(at: dayStart, count: dayCount))
         else { return 0 }
-        return start + 10
+        return dayStart + dayCount
     }
 
     private func dayFirstDateEnd(at start: Int, dayCount: Int) -> Int {

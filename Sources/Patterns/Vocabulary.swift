@@ -153,7 +153,7 @@ struct Vocabulary {
             snmpv3 ntpv3 ntpv4 smtp2 mqtt3 mqtt5 v4l2 i18n l10n a11y p2p b2b b2c e2e 2fa 3g 4g 5g lte4 x11 ascii7 \
             latin1 cp1252 cp437 koi8 gb2312 gb18030 big5 js6 es5 es6 es2015 d2d h323 g711 k6 p12 pkcs7 web3 w3c \
             ieee754 rfc3339 rfc5424 iso-8859-1 iso8859-1 zigbee2mqtt z2m influxdb2 grpc2 db2 oid4 ps4 ps5 nl80211 \
-            cfg80211 mac80211 ieee80211 802.11 802.1x
+            cfg80211 mac80211 ieee80211 802.11 802.1x v4 v6 l1 l2 l3 l4 e820
             """, .technology
         ),
         (

@@ -166,6 +166,11 @@ package final class Collector: @unchecked Sendable {
     package var templateCount: Int { aggregator.templateCount }
     package var templateEvictionCount: Int { aggregator.templateEvictionCount }
     package var overflowCount: Int { aggregator.overflowCount }
+    package var mergeCount: Int { aggregator.mergeCount }
+    package var templateLearnedCount: Int { aggregator.templateLearnedCount }
+    package var redactionCount: Int { aggregator.redactionCount }
+    /// The templates known, to be kept for the next process.
+    package var catalogue: [UInt8] { aggregator.catalogue() }
     package var openRecordCount: Int { aggregator.recordCount }
     package var openSeriesCount: Int { aggregator.seriesCount }
 
@@ -209,7 +214,11 @@ package final class Collector: @unchecked Sendable {
         } else {
             requestHasOrdinary = true
         }
-        if !tail.isEmpty { tail.publish(record, severity: outcome.severity, at: record.timestamp ?? now) }
+        if !tail.isEmpty {
+            var shown = record
+            shown.message = outcome.message
+            tail.publish(shown, severity: outcome.severity, at: record.timestamp ?? now)
+        }
     }
 
     /// The source is through. `answer` is called on the loop, now or when every record that has to be durable is.

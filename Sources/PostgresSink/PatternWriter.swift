@@ -21,6 +21,21 @@ struct PatternWriter {
     static let statementName = "upsert_patterns"
     static let claimingStatementName = "claim_and_upsert_patterns"
     static let briefStatementName = "claim_and_count_patterns"
+    static let mergeStatementName = "merge_patterns"
+
+    /// $1 is merged into $2, whose template is $3. What had been merged into $1 follows; the survivor is merged into nothing.
+    static let mergeStatement = """
+        WITH followed AS (
+            UPDATE pattern_merges SET to_id = $2::bigint, message_pattern = $3::text, merged_at = now()
+            WHERE to_id = $1::bigint AND from_id <> $2::bigint
+        ), freed AS (
+            DELETE FROM pattern_merges WHERE from_id = $2::bigint
+        )
+        INSERT INTO pattern_merges AS stored (from_id, to_id, message_pattern)
+        VALUES ($1::bigint, $2::bigint, $3::text)
+        ON CONFLICT (from_id) DO UPDATE SET
+            to_id = EXCLUDED.to_id, message_pattern = EXCLUDED.message_pattern, merged_at = now()
+        """
 
     /// The upsert alone, for a span that takes several.
     static let statement = upsert(condition: "")
@@ -28,9 +43,9 @@ struct PatternWriter {
     /// Claim and upsert in one statement, which is a transaction of its own: one way to the server and back where four
     /// would be needed. Nothing is upserted unless the claim got the row; the answer says whether it did.
     ///
-    /// $20 is the stream, $21 what must not have been passed, $22 what is applied then.
+    /// $22 is the stream, $23 what must not have been passed, $24 what is applied then.
     static let claimingStatement = claiming(
-        stream: 20,
+        stream: 22,
         upsert(condition: "WHERE EXISTS (SELECT FROM claim)")
     )
 
@@ -84,22 +99,23 @@ struct PatternWriter {
         INSERT INTO aggregated_logs AS stored (
             pattern_id, bucket, level, source, host, tenant, dashboard, node_id,
             message_pattern, count, first_seen, last_seen, metadata, sample_messages,
-            latency_count, latency_sum, latency_min, latency_max, clock_guessed)
+            latency_count, latency_sum, latency_min, latency_max, category, tags, clock_guessed)
         SELECT
             d.pattern_id, d.bucket, d.level, d.source, d.host, d.tenant, d.dashboard, $1::uuid,
             min(d.message_pattern), sum(d.count)::bigint, min(d.first_seen), max(d.last_seen),
             ((array_agg(d.metadata ORDER BY d.position DESC) FILTER (WHERE d.metadata IS NOT NULL))[1])::jsonb,
             ((array_agg(d.samples ORDER BY d.position) FILTER (WHERE d.samples IS NOT NULL))[1])::jsonb,
             sum(d.latency_count)::bigint, sum(d.latency_sum), min(d.latency_min), max(d.latency_max),
+            min(d.category), min(d.tags)::text[],
             bool_or(d.clock_guessed)
         FROM unnest(
             $2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
             $10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::text[],
-            $15::bigint[], $16::float8[], $17::float8[], $18::float8[], $19::bool[]
+            $15::bigint[], $16::float8[], $17::float8[], $18::float8[], $19::text[], $20::text[], $21::bool[]
         ) WITH ORDINALITY AS d (
             pattern_id, bucket, level, source, host, tenant, dashboard, message_pattern,
             count, first_seen, last_seen, metadata, samples,
-            latency_count, latency_sum, latency_min, latency_max, clock_guessed, position)
+            latency_count, latency_sum, latency_min, latency_max, category, tags, clock_guessed, position)
         \(condition)
         GROUP BY d.pattern_id, d.bucket, d.level, d.source, d.host, d.tenant, d.dashboard
         ORDER BY d.pattern_id, d.bucket, d.level, d.source, d.host, d.tenant, d.dashboard
@@ -128,6 +144,8 @@ struct PatternWriter {
             latency_sum = coalesce(stored.latency_sum + EXCLUDED.latency_sum, stored.latency_sum, EXCLUDED.latency_sum),
             latency_min = least(stored.latency_min, EXCLUDED.latency_min),
             latency_max = greatest(stored.latency_max, EXCLUDED.latency_max),
+            category = coalesce(stored.category, EXCLUDED.category),
+            tags = coalesce(stored.tags, EXCLUDED.tags),
             clock_guessed = stored.clock_guessed OR EXCLUDED.clock_guessed
         """
     }
@@ -149,6 +167,8 @@ struct PatternWriter {
     private var latencySum = ArrayColumn(.float8)
     private var latencyMinimum = ArrayColumn(.float8)
     private var latencyMaximum = ArrayColumn(.float8)
+    private var category = ArrayColumn(.text)
+    private var tags = ArrayColumn(.text)
     private var clockGuessed = ArrayColumn(.bool)
     private var parameters = QueryParameters()
     private var json = JSONWriter()
@@ -192,12 +212,39 @@ struct PatternWriter {
         } catch {
             throw .server(error)
         }
+        for batch in batches { try writeMerges(of: batch, connection) }
+    }
+
+    /// Rows counted under `from` belong to `to` from now on, and so does whatever was merged into `from` before.
+    private func writeMerges(of batch: Batch, _ connection: Connection) throws(Failure) {
+        let merges: [TemplateMerge]
+        do throws(BatchFormatError) {
+            merges = try BatchReader.merges(in: batch)
+        } catch {
+            throw .format(error)
+        }
+        for merge in merges where merge.from != merge.to {
+            var parameters = QueryParameters()
+            parameters.append(Int64(bitPattern: merge.from))
+            parameters.append(Int64(bitPattern: merge.to))
+            parameters.append(String(decoding: merge.template, as: UTF8.self))
+            do throws(PostgresError) {
+                _ = try connection.execute(prepared: Self.mergeStatementName, parameters, action: "record a merge")
+            } catch {
+                throw .server(error)
+            }
+        }
     }
 
     /// Whether the batches are sure to fit one statement. Names and samples are bounded by the payload they come from.
     static func fitsOneStatement(_ batches: [Batch]) -> Bool {
         batches.reduce(0) { $0 + $1.seriesCount } < seriesCountMax
-            && batches.reduce(0) { $0 + $1.payload.count } < byteCountMax
+            && batches.reduce(0) { $0 + $1.payload.count } < byteCountMax && !batches.contains(where: hasMerges)
+    }
+
+    /// Merges take statements of their own. A batch that cannot be read has none: it fails later, as poison.
+    private static func hasMerges(_ batch: Batch) -> Bool {
+        batch.payload.withUnsafeBufferPointer { bytes in (try? BatchReader(bytes))?.mergeCount ?? 0 > 0 }
     }
 
     /// Claims the span and stores all series of `batches`, in one statement; false when the span was claimed before and
@@ -271,7 +318,16 @@ struct PatternWriter {
             latencyMinimum.appendNull()
             latencyMaximum.appendNull()
         }
+        append(series.classification)
         clockGuessed.append(!header.clockIsKnown)
+    }
+
+    /// The names are ours and hold nothing that an array's text would have to quote.
+    private mutating func append(_ classification: Classification) {
+        let name = classification.category.name
+        category.append(text: ByteView(start: name.utf8Start, count: name.utf8CodeUnitCount))
+        if classification.tags.isEmpty { return tags.appendNull() }
+        tags.append(text: Array("{\(classification.tags.wordList.map { "\($0)" }.joined(separator: ","))}".utf8))
     }
 
     private mutating func appendMetadata(_ attributes: [AttributeSummaryView]) {
@@ -321,7 +377,8 @@ struct PatternWriter {
             parameters.append(column)
         }
         if !isBrief {
-            for column in [metadata, samples, latencyCount, latencySum, latencyMinimum, latencyMaximum] {
+            for column in [metadata, samples, latencyCount, latencySum, latencyMinimum, latencyMaximum, category, tags]
+            {
                 parameters.append(column)
             }
         }
@@ -347,6 +404,8 @@ struct PatternWriter {
         latencySum.removeAll()
         latencyMinimum.removeAll()
         latencyMaximum.removeAll()
+        category.removeAll()
+        tags.removeAll()
         clockGuessed.removeAll()
     }
 

@@ -170,7 +170,12 @@ private final class ReadSession: @unchecked Sendable {
             WITH top AS (
                 SELECT pattern_id, message_pattern, level, source, sum(count) AS count,
                     min(first_seen) AS first_seen, max(last_seen) AS last_seen
-                FROM aggregated_logs
+                FROM (
+                    SELECT coalesce(m.to_id, a.pattern_id) AS pattern_id,
+                        coalesce(m.message_pattern, a.message_pattern) AS message_pattern,
+                        a.level, a.source, a.count, a.first_seen, a.last_seen
+                    FROM aggregated_logs AS a LEFT JOIN pattern_merges AS m ON m.from_id = a.pattern_id
+                ) AS stored
                 WHERE ($1::timestamptz IS NULL OR last_seen >= $1::timestamptz)
                     AND ($2::text[] IS NULL OR upper(level) = ANY ($2::text[]))
                     AND ($3::text IS NULL OR source = $3::text)
@@ -192,8 +197,12 @@ private final class ReadSession: @unchecked Sendable {
                         CROSS JOIN LATERAL jsonb_array_elements(
                             CASE WHEN jsonb_typeof(a.sample_messages) = 'array' THEN a.sample_messages ELSE '[]' END
                         ) WITH ORDINALITY AS e (message, position)
-                        WHERE (a.pattern_id = top.pattern_id OR (top.pattern_id IS NULL AND a.pattern_id IS NULL))
-                            AND a.message_pattern = top.message_pattern
+                        WHERE (
+                                a.pattern_id = top.pattern_id AND a.message_pattern = top.message_pattern
+                                OR a.pattern_id IN (SELECT from_id FROM pattern_merges WHERE to_id = top.pattern_id)
+                                OR top.pattern_id IS NULL AND a.pattern_id IS NULL
+                                    AND a.message_pattern = top.message_pattern
+                            )
                             AND a.level IS NOT DISTINCT FROM top.level
                             AND a.source IS NOT DISTINCT FROM top.source
                         ORDER BY a.last_seen DESC, a.id DESC, e.position

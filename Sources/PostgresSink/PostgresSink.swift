@@ -241,6 +241,11 @@ private final class SinkSession: @unchecked Sendable {
             PatternWriter.briefStatement,
             action: "prepare the brief claiming upsert"
         )
+        try fresh.prepare(
+            PatternWriter.mergeStatementName,
+            PatternWriter.mergeStatement,
+            action: "prepare the record of a merge"
+        )
     }
 
     /// Leaves the session ready for the next transaction, or gives it up.

@@ -125,13 +125,19 @@ private struct PatternSelection {
             SELECT pattern_id, message_pattern, level, source, total, first, last,
                 (SELECT json_group_array(value) FROM (SELECT sample.value
                     FROM (SELECT sample_messages AS samples FROM aggregated_logs AS row
-                        WHERE row.pattern_id = found.pattern_id AND row.level = found.level AND row.source = found.source
+                        WHERE row.pattern_id IN (SELECT found.pattern_id
+                                UNION ALL SELECT from_id FROM pattern_merges WHERE to_id = found.pattern_id)
+                            AND row.level = found.level AND row.source = found.source
                             AND json_valid(row.sample_messages)
                         ORDER BY row.bucket DESC LIMIT \(SpoolStore.sampleCountMax)) AS newest, json_each(samples) AS sample
                     LIMIT \(SpoolStore.sampleCountMax)))
             FROM (SELECT pattern_id, message_pattern, level, source, sum(count) AS total, min(first_seen) AS first,
                     max(last_seen) AS last
-                FROM aggregated_logs \(filter)
+                FROM (SELECT coalesce(m.to_id, a.pattern_id) AS pattern_id,
+                        coalesce(m.message_pattern, a.message_pattern) AS message_pattern,
+                        a.level AS level, a.source AS source, a.count AS count, a.first_seen AS first_seen,
+                        a.last_seen AS last_seen
+                    FROM aggregated_logs AS a LEFT JOIN pattern_merges AS m ON m.from_id = a.pattern_id) \(filter)
                 GROUP BY pattern_id, message_pattern, level, source
                 ORDER BY \(order), pattern_id LIMIT ?4) AS found
             ORDER BY \(order), pattern_id

@@ -31,15 +31,39 @@ extension SpoolStore {
             }
             let writer = SeriesWriter(try connection.statement(SeriesWriter.sql))
             for batch in batches {
+                let merges: [TemplateMerge]
                 do throws(BatchFormatError) {
+                    merges = try BatchReader.merges(in: batch)
                     try BatchReader.forEachSeries(in: batch) { header, series in writer.upsert(header, series) }
                 } catch {
                     let sentence = "apply a batch to the embedded store: it cannot be decoded (\(error))"
                     return .rollback(.failure(SinkError(.poison, code: "BATCH_FORMAT", sentence)))
                 }
                 if let failure = writer.failure { throw failure }
+                try store(merges)
             }
             return .commit(.success(.applied))
+        }
+    }
+
+    /// Rows counted under `from` belong to `to` from now on, and so does whatever was merged into `from` before.
+    private func store(_ merges: [TemplateMerge]) throws(SQLiteError) {
+        for merge in merges where merge.from != merge.to {
+            for sql in [
+                "UPDATE pattern_merges SET to_id = ?2, message_pattern = ?3 WHERE to_id = ?1",
+                "INSERT INTO pattern_merges (from_id, to_id, message_pattern) VALUES (?1, ?2, ?3) "
+                    + "ON CONFLICT (from_id) DO UPDATE SET to_id = excluded.to_id, message_pattern = excluded.message_pattern",
+                // The survivor is merged into nothing.
+                "DELETE FROM pattern_merges WHERE from_id = ?2",
+            ] {
+                try connection.run(sql) { statement in
+                    merge.template.withUnsafeBufferPointer { text in
+                        if sql.contains("?1") { statement.bind(1, Int64(bitPattern: merge.from)) }
+                        statement.bind(2, Int64(bitPattern: merge.to))
+                        if sql.contains("?3") { statement.bind(3, text: text) }
+                    }
+                }
+            }
         }
     }
 
@@ -129,6 +153,7 @@ final class SeriesWriter {
     private let statement: Statement
     private var metadata = JSONWriter(byteCountEstimate: 4096)
     private var samples = JSONWriter(byteCountEstimate: 4096)
+    private var tags = JSONWriter(byteCountEstimate: 256)
     /// The first failure; nothing is written after it.
     private(set) var failure: SQLiteError?
 
@@ -142,8 +167,8 @@ final class SeriesWriter {
     static let sql = """
         INSERT INTO aggregated_logs (message_pattern, count, level, source, first_seen, last_seen, pattern_id, host, tenant,
             dashboard, bucket, latency_count, latency_sum, latency_min, latency_max, clock_guessed, metadata,
-            sample_messages)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+            sample_messages, category, tags)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
         ON CONFLICT (pattern_id, bucket, level, source, host, tenant, dashboard) DO UPDATE SET
             count = count + excluded.count,
             first_seen = min(first_seen, excluded.first_seen),
@@ -180,6 +205,8 @@ final class SeriesWriter {
         guard failure == nil else { return }
         writeSamples(series.samples)
         writeMetadata(series.attributes)
+        writeTags(series.classification.tags)
+        let category = series.classification.category.name
         let level = series.severity.name
         samples.bytes.withUnsafeBufferPointer { samples in
             metadata.bytes.withUnsafeBufferPointer { metadata in
@@ -203,6 +230,8 @@ final class SeriesWriter {
                 statement.bind(16, header.clockIsKnown ? 0 : 1)
                 statement.bind(17, text: metadata)
                 statement.bind(18, text: samples)
+                statement.bind(19, text: ByteView(start: category.utf8Start, count: category.utf8CodeUnitCount))
+                tags.bytes.withUnsafeBufferPointer { statement.bind(20, text: $0) }
                 do throws(SQLiteError) {
                     while try statement.step() {}
                 } catch {
@@ -211,6 +240,13 @@ final class SeriesWriter {
                 statement.reset()
             }
         }
+    }
+
+    private func writeTags(_ set: Classification.Tags) {
+        tags.reset()
+        tags.beginArray()
+        for name in set.wordList { tags.string(static: name) }
+        tags.endArray()
     }
 
     private func writeSamples(_ views: [ByteView]) {

@@ -142,6 +142,20 @@ package final class SpoolDatabase: Spool {
         }
     }
 
+    // MARK: Catalogue
+
+    /// The templates that the last process knew; `nil` when it kept none.
+    package func catalogue(completion: @escaping @Sendable (Result<[UInt8]?, SinkError>) -> Void) {
+        perform(completion) { store throws(SQLiteError) in .success(try store.catalogue()) }
+    }
+
+    /// Keeps the templates for the next process. Not synced: what a power cut takes is learned again.
+    package func keep(catalogue bytes: [UInt8], completion: @escaping @Sendable (Result<Void, SinkError>) -> Void) {
+        perform(completion) { store throws(SQLiteError) in .success(try store.keep(catalogue: bytes)) }
+    }
+
+    // MARK: Retention
+
     /// Deletes patterns of the embedded store last seen more than `age` before `now`, then the oldest beyond `byteCountMax`
     /// bytes of file (the spool's not counted), in portions between which other calls have their turn. Answers with the
     /// number of rows deleted.

@@ -20,6 +20,7 @@ enum SpoolSalvage {
                         SpoolRow(row).isSound
                     }
                     try copy(.deadLetters, from: source, into: target)
+                    try copy(.merges, from: source, into: target)
                     try copy(.patterns, from: source, into: target)
                     return .commit(())
                 }

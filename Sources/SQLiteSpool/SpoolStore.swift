@@ -102,6 +102,28 @@ final class SpoolStore {
         }
     }
 
+    /// The templates of the last process; `nil` when none were kept.
+    func catalogue() throws(SQLiteError) -> [UInt8]? {
+        var bytes: [UInt8]?
+        try connection.query("SELECT value FROM meta WHERE key = 'catalogue'") { row in
+            bytes = Array(row.bytes(0))
+            return false
+        }
+        return bytes
+    }
+
+    func keep(catalogue bytes: [UInt8]) throws(SQLiteError) {
+        try write(synced: false) { () throws(SQLiteError) -> Connection.Verdict<Void> in
+            try connection.run(
+                "INSERT INTO meta (key, value) VALUES ('catalogue', ?1) "
+                    + "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+            ) { statement in
+                bytes.withUnsafeBufferPointer { statement.bind(1, blob: $0) }
+            }
+            return .commit(())
+        }
+    }
+
     /// Work nobody waits for, after the answers were given: a checkpoint when the WAL has grown.
     func housekeep() {
         countPages()

@@ -21,10 +21,12 @@ struct ForwardFormatTests {
             samples: ["User 7 logged in"],
             attributes: [(key: "room", values: [("kitchen", 40)], other: 1)],
             latency: LatencySummary(count: 2, sum: 7.5, minimum: 2.5, maximum: 5),
-            severity: .warn
+            severity: .warn,
+            classification: Classification(category: .auth, tags: .failedLogin)
         )
+        let merge = TemplateMerge(from: 255, to: 0x0BAA_01EA_F8A0_F70A, template: Array("User <ID> logged in".utf8))
         let plain = Series(pattern: "ok", count: 1, source: "")
-        #expect(await bench.apply([makeBatch([series, plain])], after: 6).answer == .applied)
+        #expect(await bench.apply([makeBatch([series, plain], merges: [merge])], after: 6).answer == .applied)
         let request = try #require(bench.receiver.requests.last)
         let document = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
             .deletingLastPathComponent().appending(path: "../../docs/formats/forward.md").standardizedFileURL

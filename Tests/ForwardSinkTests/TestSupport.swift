@@ -19,9 +19,14 @@ struct Series {
     var latency: LatencySummary?
     var source = "node-red"
     var severity = Severity.info
+    var classification = Classification()
 }
 
-func makeBatch(_ series: [Series], start: Timestamp = Timestamp(nanoseconds: 1_760_000_000_123_456_789)) -> Batch {
+func makeBatch(
+    _ series: [Series],
+    merges: [TemplateMerge] = [],
+    start: Timestamp = Timestamp(nanoseconds: 1_760_000_000_123_456_789)
+) -> Batch {
     let records = series.reduce(0) { $0 + $1.count }
     var writer = BatchWriter(
         windowStart: start,
@@ -29,6 +34,7 @@ func makeBatch(_ series: [Series], start: Timestamp = Timestamp(nanoseconds: 1_7
         clockIsKnown: true,
         recordCount: records,
         seriesCount: series.count,
+        merges: merges,
         byteCountEstimate: 256
     )
     func view<Result>(_ text: String, _ body: (ByteView) -> Result) -> Result {
@@ -42,6 +48,7 @@ func makeBatch(_ series: [Series], start: Timestamp = Timestamp(nanoseconds: 1_7
                     writer.beginSeries(
                         templateID: id,
                         severity: item.severity,
+                        classification: item.classification,
                         template: pattern,
                         source: source,
                         host: empty,

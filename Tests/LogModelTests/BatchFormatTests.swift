@@ -17,6 +17,7 @@ import Testing
             read.append(Series(series))
         }
         #expect(read == given, "LOGBOOM_TEST_SEED=\(seed)")
+        #expect(try BatchReader.merges(in: batch) == merges)
     }
 
     @Test(arguments: SeededGenerator.seeds(fixed: 20, fresh: 20))
@@ -37,6 +38,22 @@ import Testing
         }
     }
 
+    @Test func `a batch of the release before is read, without merges and classification`() throws {
+        // LBB1: one record, `ok` at info, from `a`; written by hand from docs/formats/batch.md.
+        var bytes: [UInt8] = Array("LBB1".utf8) + [1]
+        bytes += [UInt8](repeating: 0, count: 16) + [1, 1]
+        bytes += [7, 0, 0, 0, 0, 0, 0, 0, 9, 2] + Array("ok".utf8) + [1] + Array("a".utf8) + [0, 0, 0]
+        bytes += [1, 0, 0, 0, 0, 0]
+        let batch = Batch(payload: bytes, recordCount: 1, seriesCount: 1)
+        var texts: [String] = []
+        try BatchReader.forEachSeries(in: batch) { _, series in
+            texts.append(String(decoding: series.template, as: UTF8.self))
+            #expect(series.classification == Classification() && series.count == 1 && series.templateID == 7)
+        }
+        #expect(texts == ["ok"])
+        #expect(try BatchReader.merges(in: batch).isEmpty)
+    }
+
     @Test func `bytes after the last series are an error`() {
         var generator = SeededGenerator(seed: 1)
         let batch = encode([Series(using: &generator)])
@@ -47,6 +64,7 @@ import Testing
     private struct Series: Equatable {
         var id: UInt64
         var severity: Severity
+        var classification: Classification
         var texts: [[UInt8]]
         var count: Int
         var first: Int64
@@ -64,6 +82,10 @@ import Testing
             }
             id = generator.next()
             severity = Severity.allCases.randomElement(using: &generator) ?? .info
+            classification = Classification(
+                category: Classification.Category.allCases.randomElement(using: &generator) ?? .application,
+                tags: Classification.Tags(rawValue: UInt32.random(in: 0 ... .max, using: &generator))
+            )
             texts = (0..<5).map { _ in text(&generator) }
             count = Int.random(in: 1...Int.max, using: &generator)
             first = Int64.random(in: -1_000_000...2_000_000_000_000_000_000, using: &generator)
@@ -80,6 +102,7 @@ import Testing
         init(_ view: SeriesView) {
             id = view.templateID
             severity = view.severity
+            classification = view.classification
             texts = [view.template, view.source, view.host, view.tenant, view.dashboard].map(Array.init)
             count = view.count
             first = view.firstSeen.nanoseconds
@@ -91,6 +114,11 @@ import Testing
         }
     }
 
+    private let merges = [
+        TemplateMerge(from: 1, to: .max, template: Array("user <*> logged in".utf8)),
+        TemplateMerge(from: .max - 1, to: 2, template: []),
+    ]
+
     private func encode(_ series: [Series]) -> Batch {
         var writer = BatchWriter(
             windowStart: Timestamp(nanoseconds: 1000),
@@ -98,6 +126,7 @@ import Testing
             clockIsKnown: true,
             recordCount: 7,
             seriesCount: series.count,
+            merges: merges,
             byteCountEstimate: 100
         )
         func with(_ bytes: [UInt8], _ body: (ByteView) -> Void) { bytes.withUnsafeBufferPointer(body) }
@@ -113,6 +142,7 @@ import Testing
                 writer.beginSeries(
                     templateID: entry.id,
                     severity: entry.severity,
+                    classification: entry.classification,
                     template: views[0],
                     source: views[1],
                     host: views[2],

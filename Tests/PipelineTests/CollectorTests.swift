@@ -188,15 +188,19 @@ private final class MemorySpool: Spool {
         }
 
         /// Sends one request and returns where its answers go.
-        func post(_ messages: [String], severity: Severity = .info) -> Answers {
+        func post(_ messages: [String], severity: Severity = .info, source: String = "") -> Answers {
             let answers = Answers()
             collector.beginRequest()
+            let source = Array(source.utf8)
             for message in messages {
                 var message = message
                 message.withUTF8 { bytes in
-                    var record = LogRecord(message: bytes)
-                    record.severity = severity
-                    collector.fold(record)
+                    source.withUnsafeBufferPointer { source in
+                        var record = LogRecord(message: bytes)
+                        record.severity = severity
+                        record.source = source
+                        collector.fold(record)
+                    }
                 }
             }
             collector.endRequest(received: messages.count, failed: 0) { answers.add($0) }
@@ -342,12 +346,12 @@ private final class MemorySpool: Spool {
     }
 
     @Test func `past the memory budget records are refused, and taken again when there is room`() {
-        let rig = Rig(durableLevel: nil, memoryLimit: 64 * 1024)
+        let rig = Rig(durableLevel: nil, memoryLimit: 1 << 20)
         rig.store.state.withLock { $0.failure = SinkError(.transient, code: "08006", "connect: refused") }
         rig.spool.state.withLock { $0.isFull = true }
         var count = 0
         while rig.collector.refusal == nil, count < 100_000 {
-            _ = rig.post(["message of its own kind \(String(count, radix: 36, uppercase: true)) word\(count)x"])
+            _ = rig.post(["all is well, as it was yesterday and the day before"], source: "sender \(count)")
             rig.scheduler.advance(by: .milliseconds(20))
             count += 1
         }

@@ -238,6 +238,50 @@ struct ApplyTests {
         await sink.close()
     }
 
+    @Test func `patterns that turned out to be one are read as one, however they were merged`() async throws {
+        let warehouse = try Warehouse()
+        let sink = PostgresSink(warehouse.settings)
+        func merge(_ from: UInt64, _ to: UInt64) -> TemplateMerge {
+            TemplateMerge(from: from, to: to, template: Array("user <*> number \(to)".utf8))
+        }
+        let series = (1...4).map { Series(id: $0, template: "user a number \($0)", count: 1) }
+        let final = Series(id: 9, template: "user <*> number 9", count: 5)
+        let batches = [
+            makeBatch(series),
+            // 1 and 2 into 5, 5 into 9; then 3 into 9 by itself, told twice.
+            makeBatch([final], merges: [merge(1, 5), merge(2, 5), merge(5, 9)]),
+            makeBatch([final], merges: [merge(3, 9)]),
+            makeBatch([final], merges: [merge(3, 9), merge(9, 9)]),
+        ]
+        for (index, batch) in batches.enumerated() {
+            #expect(await sink.apply(Int64(index), Int64(index + 1), [batch]) == .success(.applied))
+        }
+        let merged = try warehouse.query("SELECT from_id, to_id, message_pattern FROM pattern_merges ORDER BY 1")
+        #expect(merged == [1, 2, 3, 5].map { ["\($0)", "9", "user <*> number 9"] })
+        let rows = try warehouse.query("SELECT pattern_id, message_pattern, count FROM v_patterns ORDER BY 1")
+        #expect(rows == [["4", "user a number 4", "1"], ["9", "user <*> number 9", "18"]])
+        #expect(try warehouse.count() == 19)
+        // The same span again, after a lost answer: nothing moves.
+        #expect(await sink.apply(3, 4, [batches[3]]) == .success(.alreadyApplied(through: 4)))
+        let reader = PostgresReader(warehouse.settings)
+        let found = try await reader.patterns(PatternQuery()).get()
+        #expect(found.map(\.pattern) == ["user <*> number 9", "user a number 4"] && found.map(\.count) == [18, 1])
+        await sink.close()
+    }
+
+    @Test func `category and tags stand beside the pattern`() async throws {
+        let warehouse = try Warehouse()
+        let sink = PostgresSink(warehouse.settings)
+        let power = Classification(category: .power, tags: [.underVoltage, .throttled])
+        let batch = makeBatch([Series(id: 1, classification: power), Series(id: 2)])
+        #expect(await sink.apply(0, 1, [batch]) == .success(.applied))
+        let rows = try warehouse.query(
+            "SELECT category, array_to_string(tags, '+') FROM aggregated_logs ORDER BY pattern_id"
+        )
+        #expect(rows == [["power", "under-voltage+throttled"], ["application", nil]])
+        await sink.close()
+    }
+
     @Test func `metadata is merged by key and stops growing at its bound`() async throws {
         let warehouse = try Warehouse()
         let sink = PostgresSink(warehouse.settings)

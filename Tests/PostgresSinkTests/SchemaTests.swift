@@ -105,6 +105,7 @@ struct SchemaTests {
                 "pattern_id": "bigint", "host": "text", "tenant": "text", "dashboard": "text", "node_id": "uuid",
                 "bucket": stamp, "latency_count": "bigint", "latency_sum": "double precision",
                 "latency_min": "double precision", "latency_max": "double precision", "clock_guessed": "boolean",
+                "category": "text", "tags": "text[]",
             ]
         )
         #expect(try warehouse.value("SELECT count(*) FROM v_patterns") == "1")
@@ -125,9 +126,9 @@ struct SchemaTests {
         await delivered(warehouse)
         let shape = try warehouse.query(Self.shape)
         let applied = try warehouse.query("SELECT * FROM logboom_migrations")
-        #expect(applied.count == 1)
+        #expect(applied.count == 2)
         await delivered(warehouse, 1)
-        try warehouse.query(Migrations.warehouse[0].sql)
+        for step in Migrations.warehouse { try warehouse.query(step.sql) }
         #expect(try warehouse.query(Self.shape) == shape)
         #expect(try warehouse.query("SELECT * FROM logboom_migrations") == applied)
         #expect(try warehouse.count() == 2)
@@ -146,7 +147,7 @@ struct SchemaTests {
                 }
             }
         }
-        #expect(try warehouse.value("SELECT count(*) FROM logboom_migrations") == "1")
+        #expect(try warehouse.value("SELECT count(*) FROM logboom_migrations") == "2")
         #expect(try warehouse.count() == 6)
     }
 
@@ -164,7 +165,7 @@ struct SchemaTests {
     @Test func `a database newer than the program is refused in words`() async throws {
         let warehouse = try Warehouse()
         await delivered(warehouse)
-        try warehouse.query("INSERT INTO logboom_migrations (version, name, checksum) VALUES (2, 'later', 1)")
+        try warehouse.query("INSERT INTO logboom_migrations (version, name, checksum) VALUES (3, 'later', 1)")
         let sink = PostgresSink(warehouse.settings)
         let result = await sink.apply(1, 2, [makeBatch([Series()])])
         #expect(result.failureClass == .permanent && result.code == "SCHEMA_NEWER")
@@ -175,7 +176,7 @@ struct SchemaTests {
         let warehouse = try Warehouse()
         let steps =
             Migrations.warehouse
-            + [Migration(version: 2, name: "broken", sql: "CREATE TABLE half (a int); SELECT 1 / 0", checksum: 2)]
+            + [Migration(version: 3, name: "broken", sql: "CREATE TABLE half (a int); SELECT 1 / 0", checksum: 2)]
         let sink = PostgresSink(warehouse.settings, migrations: steps)
         let result = await sink.apply(0, 1, [makeBatch([Series()])])
         #expect(result.failureClass == .permanent && result.code == "22012" && result.message.contains("broken"))
@@ -185,12 +186,12 @@ struct SchemaTests {
         let later = PostgresSink(
             warehouse.settings,
             migrations: Migrations.warehouse
-                + [Migration(version: 2, name: "mended", sql: "CREATE TABLE whole (a int)", checksum: 3)]
+                + [Migration(version: 3, name: "mended", sql: "CREATE TABLE whole (a int)", checksum: 3)]
         )
         #expect(await later.apply(1, 2, [makeBatch([Series()])]) == .success(.applied))
         #expect(
             try warehouse.query("SELECT version, name FROM logboom_migrations ORDER BY 1") == [
-                ["1", "create"], ["2", "mended"],
+                ["1", "create"], ["2", "merges"], ["3", "mended"],
             ]
         )
         await later.close()

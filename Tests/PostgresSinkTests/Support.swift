@@ -11,6 +11,7 @@ import Testing
 struct Series {
     var id: UInt64 = 1
     var severity = Severity.info
+    var classification = Classification()
     var template = "User <ID> logged in"
     var source = "auth"
     var host = "pi"
@@ -26,6 +27,7 @@ struct Series {
 
 func makeBatch(
     _ series: [Series],
+    merges: [TemplateMerge] = [],
     windowStart: Timestamp = Timestamp(nanoseconds: 1_767_225_600_000_000_000),
     clockIsKnown: Bool = true
 ) -> Batch {
@@ -36,6 +38,7 @@ func makeBatch(
         clockIsKnown: clockIsKnown,
         recordCount: records,
         seriesCount: series.count,
+        merges: merges,
         byteCountEstimate: 256
     )
     for one in series {
@@ -43,6 +46,7 @@ func makeBatch(
             writer.beginSeries(
                 templateID: one.id,
                 severity: one.severity,
+                classification: one.classification,
                 template: views[0],
                 source: views[1],
                 host: views[2],

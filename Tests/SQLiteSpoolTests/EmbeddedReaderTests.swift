@@ -49,6 +49,57 @@ import Testing
         await database.close()
     }
 
+    @Test func `patterns that turned out to be one are read as one, with the samples of both`() async throws {
+        let (folder, database, reader) = try await filled()
+        defer { withExtendedLifetime(folder) {} }
+        func merge(_ from: UInt64, _ to: UInt64) -> TemplateMerge {
+            TemplateMerge(from: from, to: to, template: Array("User <*> number \(to)".utf8))
+        }
+        let final = Delta(id: 9, template: "User <*> number 9", count: 4, last: 30, samples: ["d1"])
+        let sink = EmbeddedSink(database)
+        let batch = makeBatch([final], merges: [merge(1, 5), merge(5, 9), merge(9, 9)])
+        _ = try await sink.apply(1, 2, 3, [batch]).get()
+        let rows = try await reader.patterns()
+        #expect(rows.map(\.count) == [20, 7, 3])
+        #expect(rows[0].patternID == 9 && rows[0].pattern == "User <*> number 9")
+        #expect(rows[0].samples.contains("d1") && rows[0].samples.contains("c1"))
+        // The survivor is merged once more; sent again after a lost answer, it changes nothing.
+        let again = makeBatch([final], merges: [merge(9, 11)])
+        for _ in 0..<2 { _ = try await sink.apply(1, 3, 4, [again]).get() }
+        #expect(try await reader.patterns().map(\.patternID) == [11, 3, 2])
+        #expect(try await reader.patterns().map(\.count) == [24, 7, 3])
+        await database.close()
+    }
+
+    @Test func `the templates known are kept for the next process`() async throws {
+        let folder = try TemporaryDirectory()
+        let database = openDatabase(folder.path)
+        #expect(await kept(database) == nil)
+        let catalogue = (0..<300_000).map { UInt8(truncatingIfNeeded: $0) }
+        await keep([1, 2, 3], database)
+        await keep(catalogue, database)
+        #expect(await kept(database) == catalogue)
+        await database.close()
+        let next = openDatabase(folder.path)
+        #expect(await kept(next) == catalogue)
+        await next.close()
+    }
+
+    private func kept(_ database: SpoolDatabase) async -> [UInt8]? {
+        await withCheckedContinuation { answer in
+            database.catalogue { result in answer.resume(returning: (try? result.get()) ?? nil) }
+        }
+    }
+
+    private func keep(_ catalogue: [UInt8], _ database: SpoolDatabase) async {
+        await withCheckedContinuation { answer in
+            database.keep(catalogue: catalogue) { result in
+                #expect((try? result.get()) != nil)
+                answer.resume()
+            }
+        }
+    }
+
     @Test func `orders, limits and filters are kept`() async throws {
         let (folder, database, reader) = try await filled()
         defer { withExtendedLifetime(folder) {} }

@@ -43,7 +43,12 @@ struct Delta {
 let testTime = Timestamp(nanoseconds: 1_736_937_000 * 1_000_000_000)
 
 /// Times of deltas are seconds after the window's start.
-func makeBatch(_ deltas: [Delta], start: Timestamp = testTime, clockIsKnown: Bool = true) -> Batch {
+func makeBatch(
+    _ deltas: [Delta],
+    merges: [TemplateMerge] = [],
+    start: Timestamp = testTime,
+    clockIsKnown: Bool = true
+) -> Batch {
     let recordCount = deltas.reduce(0) { $0 + $1.count }
     var writer = BatchWriter(
         windowStart: start,
@@ -51,6 +56,7 @@ func makeBatch(_ deltas: [Delta], start: Timestamp = testTime, clockIsKnown: Boo
         clockIsKnown: clockIsKnown,
         recordCount: recordCount,
         seriesCount: deltas.count,
+        merges: merges,
         byteCountEstimate: 256
     )
     func view(_ text: String, _ body: (ByteView) -> Void) { Array(text.utf8).withUnsafeBufferPointer(body) }

@@ -1,0 +1,169 @@
+public import LogModel
+
+/// The way of a message to its pattern: secrets out, variable parts masked, the pattern learned.
+///
+/// Owns what all three steps know. The daemon and `logboom patterns` both count through it, so that they say the same of
+/// the same message. Not safe to share between threads: one for each.
+public struct PatternEngine: ~Copyable {
+    private var redactor: Redactor
+    private var attributeRedactor: Redactor
+    private var structured: StructuredMessage
+    private var normalizer: Normalizer
+    public private(set) var miner: TemplateMiner
+    private let classifier = Classifier()
+    /// What a pattern speaks of, by its number; looked up again when the number's id is another one.
+    private var classifications: [(id: UInt64, classification: Classification)] = []
+
+    /// - Parameters:
+    ///   - capacity: `MAX_PATTERNS`.
+    ///   - redactionKey: makes equal secrets tellable (``Redactor/init(key:)``).
+    public init(capacity: Int, style: PlaceholderStyle, redactionKey: [UInt8]? = nil) {
+        redactor = Redactor(key: redactionKey)
+        attributeRedactor = Redactor(key: redactionKey)
+        structured = StructuredMessage(style: style)
+        normalizer = Normalizer(style: style)
+        miner = TemplateMiner(capacity: capacity, style: style)
+    }
+
+    /// Secrets replaced since the start, in messages and attributes.
+    public var redactionCount: Int { redactor.redactionCount + attributeRedactor.redactionCount + secretKeyCount }
+    private var secretKeyCount = 0
+
+    /// The message without its secrets, valid until the next call: the message itself when there are none.
+    public mutating func redact(_ message: ByteView) -> ByteView {
+        redactor.redact(message)
+    }
+
+    /// The value of an attribute without its secrets, valid until the next call.
+    public mutating func redact(_ attribute: AttributeView) -> ByteView {
+        guard !attributeRedactor.isSecretKey(attribute.key) else {
+            secretKeyCount += 1
+            return Self.redacted
+        }
+        return attributeRedactor.redact(attribute.value)
+    }
+
+    private static let redactedText: StaticString = "<REDACTED>"
+    private static var redacted: ByteView {
+        ByteView(start: redactedText.utf8Start, count: redactedText.utf8CodeUnitCount)
+    }
+
+    /// The template of one message, without knowledge of others; valid until the next call.
+    public mutating func mask(_ message: ByteView) -> ByteView {
+        if let template = structured.template(of: message, normalizer: &normalizer) { return template }
+        return normalizer.normalize(Headline.of(message))
+    }
+
+    /// Finds or makes the pattern of a message without secrets. `epoch` marks it as used (``TemplateMiner/learn(_:epoch:)``).
+    public mutating func learn(_ message: ByteView, epoch: UInt64) -> TemplateMiner.Outcome {
+        miner.learn(mask(message), epoch: epoch)
+    }
+
+    /// See ``TemplateMiner/settle()``.
+    public mutating func settle() { miner.settle() }
+
+    /// A template of an earlier run.
+    public mutating func restore(template: ByteView) { miner.restore(template: template) }
+
+    /// What a pattern speaks of; computed when its text is new.
+    public mutating func classification(of number: Int, id: UInt64, template: ByteView, source: ByteView)
+        -> Classification
+    {
+        while classifications.count <= number { classifications.append((0, Classification())) }
+        if classifications[number].id != id {
+            classifications[number] = (id, classifier.classify(template: template, source: source))
+        }
+        return classifications[number].classification
+    }
+
+    /// The merges since the last call, each with the text of the pattern that is left; one that left nothing, because it was
+    /// forgotten meanwhile, is left out. Linear in the patterns when there are any, else nothing.
+    public mutating func takeMerges() -> [TemplateMerge] {
+        var pairs: [(from: UInt64, to: UInt64)] = []
+        miner.takeMerges { from, to in pairs.append((from, to)) }
+        guard !pairs.isEmpty else { return [] }
+        var next: [UInt64: UInt64] = [:]
+        for pair in pairs where pair.from != pair.to { next[pair.from] = pair.to }
+        var texts: [UInt64: [UInt8]] = [:]
+        miner.forEachTemplate { _, id, text in texts[id] = Array(text) }
+        var merges: [TemplateMerge] = []
+        for pair in pairs {
+            var last = pair.to
+            // A chain is as long as there are pairs, unless texts went round in a circle.
+            var steps = pairs.count
+            while texts[last] == nil, let further = next[last], steps > 0 {
+                last = further
+                steps -= 1
+            }
+            guard last != pair.from, let text = texts[last], texts[pair.from] == nil else { continue }
+            merges.append(TemplateMerge(from: pair.from, to: last, template: text))
+        }
+        return merges
+    }
+}
+
+/// The line of a message of several lines that says what it is about.
+///
+/// A stack trace is as deep as the way was that led to it, so its lines would give one statement many patterns. The first
+/// line says what happened; in a Python traceback the last does, behind the frames (docs.python.org, "Errors and
+/// Exceptions").
+enum Headline {
+    private static let traceback: StaticString = "Traceback (most recent call last):"
+
+    static func of(_ message: ByteView) -> ByteView {
+        let limit = min(message.count, Normalizer.messageByteCountMax)
+        guard let bytes = message.baseAddress, let first = newline(bytes, from: 0, to: limit) else { return message }
+        if begins(bytes, limit, with: traceback), let line = lastLine(bytes, message.count) { return line }
+        var start = 0
+        var end = first
+        // A message may begin with empty lines.
+        while isBlank(bytes, start, end), end < limit {
+            start = end + 1
+            end = newline(bytes, from: start, to: limit) ?? limit
+        }
+        if end > start, bytes[end - 1] == UInt8(ascii: "\r") { end -= 1 }
+        return end > start ? ByteView(start: bytes + start, count: end - start) : message
+    }
+
+    /// The last line that is neither blank nor indented.
+    private static func lastLine(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> ByteView? {
+        var end = count
+        while end > 0 {
+            var start = end
+            while start > 0, bytes[start - 1] != UInt8(ascii: "\n") { start -= 1 }
+            if start == 0 { return nil }
+            if !isBlank(bytes, start, end), bytes[start] > UInt8(ascii: " ") {
+                return ByteView(start: bytes + start, count: end - start)
+            }
+            end = start - 1
+        }
+        return nil
+    }
+
+    private static func isBlank(_ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Bool {
+        for index in start..<max(start, end) where bytes[index] > UInt8(ascii: " ") { return false }
+        return true
+    }
+
+    private static func begins(_ bytes: UnsafePointer<UInt8>, _ count: Int, with text: StaticString) -> Bool {
+        guard count >= text.utf8CodeUnitCount else { return false }
+        for index in 0..<text.utf8CodeUnitCount where bytes[index] != text.utf8Start[index] { return false }
+        return true
+    }
+
+    /// Eight bytes at a time (Hacker's Delight, 6-1): nearly every message has no line end at all.
+    private static func newline(_ bytes: UnsafePointer<UInt8>, from start: Int, to end: Int) -> Int? {
+        var index = start
+        let raw = UnsafeRawPointer(bytes)
+        while index + 8 <= end {
+            let word = raw.loadUnaligned(fromByteOffset: index, as: UInt64.self) ^ 0x0A0A_0A0A_0A0A_0A0A
+            if (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080 != 0 { break }
+            index += 8
+        }
+        while index < end {
+            if bytes[index] == UInt8(ascii: "\n") { return index }
+            index += 1
+        }
+        return nil
+    }
+}
