@@ -194,6 +194,14 @@ enum ForwardEncoder {
             writer.endObject()
             writer.key("other")
             writer.integer(attribute.otherCount)
+            writer.key("distinct")
+            writer.integer(attribute.distinctCount)
+            if let numbers = attribute.numbers {
+                writer.key("min")
+                writer.number(numbers.minimum)
+                writer.key("max")
+                writer.number(numbers.maximum)
+            }
             writer.endObject()
         }
         writer.endObject()

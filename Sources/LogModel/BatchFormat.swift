@@ -4,9 +4,10 @@
 //           mergeCount:varint { from:8 to:8 template:text }…  series…
 //   series: id:8  severity:1  category:1  tags:varint  template source host tenant dashboard (text each)  count:varint
 //           first last (zigzag from windowStart)  latency (0, or 1 count:varint sum min max:8 each)  sampleCount:varint text…
-//           attributeCount:varint { key:text  otherCount:varint  valueCount:varint { value:text count:varint }… }…
+//           attributeCount:varint { key:text  otherCount:varint  distinctCount:varint  numberCount:varint (min:8 max:8 when
+//           there are any)  valueCount:varint { value:text count:varint }… }…
 //   text:   byteCount:varint bytes          numbers little-endian, varint LEB128, zigzag as in Protocol Buffers
-//   "LBB1", of releases before: without merges, category and tags. Still read.
+//   "LBB1", of releases before: without merges, category, tags, distinctCount and numbers. Still read.
 
 /// Says why bytes are not a batch: they came back damaged from disk, or were written by a later version.
 public enum BatchFormatError: Error, Sendable, Equatable {
@@ -142,6 +143,25 @@ public struct BatchWriter {
         bytes.append(contentsOf: text)
     }
 
+    /// Begins the summary of one attribute key; its values follow, each its text and its count.
+    public mutating func beginAttribute(
+        key: ByteView,
+        otherCount: Int,
+        distinctCount: Int,
+        numbers: AttributeNumbers?,
+        valueCount: Int
+    ) {
+        append(key)
+        append(UInt64(otherCount))
+        append(UInt64(distinctCount))
+        append(UInt64(numbers?.count ?? 0))
+        if let numbers {
+            appendFixed(numbers.minimum.bitPattern)
+            appendFixed(numbers.maximum.bitPattern)
+        }
+        append(UInt64(valueCount))
+    }
+
     private mutating func append(zigzag value: Int64) {
         append(UInt64(bitPattern: value << 1 ^ value >> 63))
     }
@@ -175,6 +195,24 @@ public struct AttributeSummaryView {
     public var key: ByteView
     public var values: [(value: ByteView, count: Int)]
     public var otherCount: Int
+    /// How many different values there were: exact while all are kept, else an estimate, right to some 13 %.
+    public var distinctCount: Int
+    /// `nil` when no value was a number.
+    public var numbers: AttributeNumbers?
+}
+
+/// Those of a key's values that were numbers.
+public struct AttributeNumbers: Sendable, Equatable {
+    /// At least 1.
+    public var count: Int
+    public var minimum: Double
+    public var maximum: Double
+
+    public init(count: Int, minimum: Double, maximum: Double) {
+        self.count = count
+        self.minimum = minimum
+        self.maximum = maximum
+    }
 }
 
 /// Reads a payload; every length is checked, so damaged bytes give an error and never a bad access.
@@ -291,10 +329,28 @@ public struct BatchReader {
             series.samples.append(try text())
         }
         for _ in 0..<(try count()) {
-            var attribute = AttributeSummaryView(key: try text(), values: [], otherCount: try count())
+            var attribute = AttributeSummaryView(
+                key: try text(),
+                values: [],
+                otherCount: try count(),
+                distinctCount: 0,
+                numbers: nil
+            )
+            if !isFirstFormat {
+                attribute.distinctCount = try count()
+                let numberCount = try count()
+                if numberCount > 0 {
+                    attribute.numbers = AttributeNumbers(
+                        count: numberCount,
+                        minimum: Double(bitPattern: try fixed()),
+                        maximum: Double(bitPattern: try fixed())
+                    )
+                }
+            }
             for _ in 0..<(try count()) {
                 attribute.values.append((try text(), try count()))
             }
+            if isFirstFormat { attribute.distinctCount = attribute.values.count }
             series.attributes.append(attribute)
         }
         return series

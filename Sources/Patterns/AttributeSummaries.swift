@@ -3,7 +3,7 @@ internal import LogModel
 /// What the records of an open batch said beside their messages, per series: a few values of a few keys with their counts.
 ///
 /// Owns the bytes it keeps. The first ``Limits/attributeValueCountMax`` values of a key are told apart and the rest counted as
-/// other, so a key that never repeats (a request id) costs the same as one that does. Bounded by the series it is asked for.
+/// other, with an estimate of how many there were, so a key that never repeats (a request id) costs the same as one that does. Bounded by the series it is asked for.
 struct AttributeSummaries {
     private struct Slot {
         var keyHash: UInt64
@@ -13,6 +13,8 @@ struct AttributeSummaries {
         var otherCount = 0
         var valueCount = 0
         var firstValue: Int32
+        var distinct = DistinctSketch()
+        var numbers = NumberRange()
     }
 
     private struct Value {
@@ -66,6 +68,8 @@ struct AttributeSummaries {
 
     private mutating func count(_ value: ByteView, at slot: Int) {
         let hash = XXH64.hash(value)
+        slots[slot].distinct.add(hash: hash)
+        slots[slot].numbers.add(text: value)
         let first = Int(slots[slot].firstValue)
         for offset in 0..<slots[slot].valueCount where values[first + offset].hash == hash {
             values[first + offset].count += 1
@@ -100,9 +104,21 @@ struct AttributeSummaries {
             var index = head
             while index >= 0 {
                 let slot = slots[Int(index)]
-                writer.append(view(bytes, slot.keyStart, slot.keyCount))
-                writer.append(UInt64(slot.otherCount))
-                writer.append(UInt64(slot.valueCount))
+                let numbers = slot.numbers
+                writer.beginAttribute(
+                    key: view(bytes, slot.keyStart, slot.keyCount),
+                    otherCount: slot.otherCount,
+                    distinctCount: slot.otherCount == 0
+                        ? slot.valueCount : max(slot.distinct.estimate, slot.valueCount + 1),
+                    numbers: numbers.count == 0
+                        ? nil
+                        : AttributeNumbers(
+                            count: numbers.count,
+                            minimum: numbers.minimum,
+                            maximum: numbers.maximum
+                        ),
+                    valueCount: slot.valueCount
+                )
                 for offset in 0..<slot.valueCount {
                     let value = values[Int(slot.firstValue) + offset]
                     writer.append(view(bytes, value.start, value.byteCount))

@@ -13,15 +13,23 @@ struct OpenBatch {
         var firstSeen: Timestamp
         var lastSeen: Timestamp
         var latency: LatencySummary?
+        /// The first of its ``sampleSlotCount`` samples.
         var firstSample: Int32
-        var sampleCount: UInt8 = 0
+        var samples = SampleChoice()
+        /// Of the record kept as the last, in seconds since 1970.
+        var lastSampleSecond: Int64 = .min
         var attributes: Int32 = -1
     }
 
     private struct Sample {
-        var start: Int32
-        var byteCount: Int32
+        var start: Int32 = 0
+        var byteCount: Int32 = 0
+        /// Bytes set aside for it, which a later sample may use again.
+        var room: Int32 = 0
     }
+
+    /// The first record of the window, one drawn evenly from the rest, and the last.
+    private static let sampleSlotCount = Limits.sampleCountMax
 
     private(set) var series: [Series] = []
     private(set) var recordCount = 0
@@ -57,7 +65,7 @@ struct OpenBatch {
         let index = find(template: template, origin: origin, severity: severity, seen: seen)
         // One access to the series' memory, not one a field.
         Self.update(&series[index], seen: seen, latency: record.latencyMilliseconds)
-        if series[index].sampleCount < Limits.sampleCountMax { keepSample(record.message, for: index) }
+        keepSamples(record.message, for: index, at: now)
         if !record.attributes.isEmpty {
             for attribute in record.attributes {
                 var attribute = attribute
@@ -107,7 +115,7 @@ struct OpenBatch {
                 firstSample: Int32(samples.count)
             )
         )
-        samples.append(contentsOf: repeatElement(Sample(start: 0, byteCount: 0), count: Limits.sampleCountMax))
+        samples.append(contentsOf: repeatElement(Sample(), count: Self.sampleSlotCount))
         slots[slot] = Int32(series.count)
         if series.count * 2 > slots.count { growSlots() }
         return series.count - 1
@@ -128,22 +136,56 @@ struct OpenBatch {
         }
     }
 
-    private mutating func keepSample(_ message: ByteView, for index: Int) {
-        let start = sampleBytes.count
-        UTF8Repair.append(message, to: &sampleBytes, byteCountMax: Limits.sampleByteCountMax)
-        let slot = Int(series[index].firstSample) + Int(series[index].sampleCount)
-        samples[slot] = Sample(start: Int32(start), byteCount: Int32(sampleBytes.count - start))
-        series[index].sampleCount += 1
+    /// Keeps the message where the choice falls on it. The last one is taken once a second at most: in a flood the newest
+    /// record would else be copied a hundred thousand times to be kept once.
+    @inline(__always)
+    private mutating func keepSamples(_ message: ByteView, for index: Int, at now: Timestamp) {
+        let chance = SampleChoice.chance(series: UInt64(index), record: series[index].samples.count)
+        let slots = series[index].samples.add(reservoirCountMax: Self.sampleSlotCount - 2, chance: chance)
+        let second = now.nanoseconds / 1_000_000_000
+        if slots.isFirst {
+            keepSample(message, in: Int(series[index].firstSample))
+        } else {
+            if let place = slots.reservoir { keepSample(message, in: Int(series[index].firstSample) + 1 + place) }
+            if second != series[index].lastSampleSecond || series[index].samples.count <= Self.sampleSlotCount {
+                keepSample(message, in: Int(series[index].firstSample) + Self.sampleSlotCount - 1)
+            }
+        }
+        series[index].lastSampleSecond = second
     }
 
-    /// Writes what a series has beside its names and counts.
-    func writeDetails(of entry: Series, to writer: inout BatchWriter) {
-        writer.append(UInt64(entry.sampleCount))
-        sampleBytes.withUnsafeBufferPointer { bytes in
-            for offset in 0..<Int(entry.sampleCount) {
-                let sample = samples[Int(entry.firstSample) + offset]
-                writer.append(ByteView(rebasing: bytes[Int(sample.start)..<Int(sample.start + sample.byteCount)]))
+    private mutating func keepSample(_ message: ByteView, in slot: Int) {
+        let start = sampleBytes.count
+        UTF8Repair.append(message, to: &sampleBytes, byteCountMax: Limits.sampleByteCountMax)
+        let byteCount = sampleBytes.count - start
+        samples[slot].byteCount = Int32(byteCount)
+        if byteCount <= Int(samples[slot].room) {
+            let target = Int(samples[slot].start)
+            sampleBytes.withUnsafeMutableBufferPointer { bytes in
+                for offset in 0..<byteCount { bytes[target + offset] = bytes[start + offset] }
             }
+            sampleBytes.removeLast(byteCount)
+        } else {
+            // A multiple of 64: the next ones are likely to fit.
+            let room = min(Limits.sampleByteCountMax, (byteCount + 63) & ~63)
+            sampleBytes.append(contentsOf: repeatElement(0, count: max(0, room - byteCount)))
+            samples[slot].start = Int32(start)
+            samples[slot].room = Int32(max(room, byteCount))
+        }
+    }
+
+    /// Writes what a series has beside its names and counts: its samples, oldest first and none twice, and its attributes.
+    func writeDetails(of entry: Series, to writer: inout BatchWriter) {
+        sampleBytes.withUnsafeBufferPointer { bytes in
+            var texts: [ByteView] = []
+            for slot in 0..<min(Self.sampleSlotCount, entry.samples.count) {
+                // Of two records, the second is both in the reservoir and the last.
+                let sample = samples[Int(entry.firstSample) + slot]
+                let text = ByteView(rebasing: bytes[Int(sample.start)..<Int(sample.start + sample.byteCount)])
+                if !texts.contains(where: { $0.elementsEqual(text) }) { texts.append(text) }
+            }
+            writer.append(UInt64(texts.count))
+            for text in texts { writer.append(text) }
         }
         attributes.write(entry.attributes, to: &writer)
     }

@@ -346,6 +346,14 @@ struct PatternWriter {
             json.endObject()
             json.key("other")
             json.integer(attribute.otherCount)
+            json.key("distinct")
+            json.integer(attribute.distinctCount)
+            if let numbers = attribute.numbers {
+                json.key("min")
+                json.number(numbers.minimum)
+                json.key("max")
+                json.number(numbers.maximum)
+            }
             json.endObject()
         }
         json.endObject()

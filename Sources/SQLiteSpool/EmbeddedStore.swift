@@ -262,8 +262,8 @@ final class SeriesWriter {
         metadata.beginObject()
         var byteCount = 2
         for attribute in attributes {
-            // 32 bytes for the names and brackets around a key, 24 for those around a value and its count.
-            let cost = attribute.values.reduce(attribute.key.count + 32) { $0 + $1.value.count + 24 }
+            // 112 bytes for the names, brackets and figures of a key, 24 for those around a value and its count.
+            let cost = attribute.values.reduce(attribute.key.count + 112) { $0 + $1.value.count + 24 }
             guard byteCount + cost < SpoolStore.metadataByteCountMax else { continue }
             byteCount += cost
             metadata.key(bytes: attribute.key)
@@ -277,6 +277,14 @@ final class SeriesWriter {
             metadata.endObject()
             metadata.key("other")
             metadata.integer(attribute.otherCount)
+            metadata.key("distinct")
+            metadata.integer(attribute.distinctCount)
+            if let numbers = attribute.numbers {
+                metadata.key("min")
+                metadata.number(numbers.minimum)
+                metadata.key("max")
+                metadata.number(numbers.maximum)
+            }
             metadata.endObject()
         }
         metadata.endObject()

@@ -66,9 +66,15 @@ func makeBatch(
         for sample in item.samples { view(sample) { writer.append($0) } }
         writer.append(UInt64(item.attributes.count))
         for attribute in item.attributes {
-            view(attribute.key) { writer.append($0) }
-            writer.append(UInt64(attribute.other))
-            writer.append(UInt64(attribute.values.count))
+            view(attribute.key) { key in
+                writer.beginAttribute(
+                    key: key,
+                    otherCount: attribute.other,
+                    distinctCount: attribute.values.count + attribute.other,
+                    numbers: attribute.key == "load" ? AttributeNumbers(count: 9, minimum: -1.5, maximum: 40) : nil,
+                    valueCount: attribute.values.count
+                )
+            }
             for (value, count) in attribute.values {
                 view(value) { writer.append($0) }
                 writer.append(UInt64(count))

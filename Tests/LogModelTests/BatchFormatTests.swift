@@ -14,6 +14,12 @@ import Testing
                 header.windowStart == Timestamp(nanoseconds: 1000) && header.windowEnd == Timestamp(nanoseconds: 2000)
             )
             #expect(header.clockIsKnown && header.seriesCount == given.count)
+            for attribute in series.attributes {
+                #expect(attribute.distinctCount == attribute.otherCount / 2 + 1)
+                #expect(
+                    attribute.numbers?.maximum == (attribute.otherCount % 2 == 0 ? Double(attribute.otherCount) : nil)
+                )
+            }
             read.append(Series(series))
         }
         #expect(read == given, "LOGBOOM_TEST_SEED=\(seed)")
@@ -158,9 +164,16 @@ import Testing
             for sample in entry.samples { with(sample) { writer.append($0) } }
             writer.append(UInt64(entry.attributes.count))
             for (attribute, other) in zip(entry.attributes, entry.counts) {
-                with(attribute[0]) { writer.append($0) }
-                writer.append(UInt64(other))
-                writer.append(UInt64(attribute.count - 1))
+                with(attribute[0]) { key in
+                    writer.beginAttribute(
+                        key: key,
+                        otherCount: other,
+                        distinctCount: other / 2 + 1,
+                        numbers: other.isMultiple(of: 2)
+                            ? AttributeNumbers(count: 2, minimum: -1, maximum: Double(other)) : nil,
+                        valueCount: attribute.count - 1
+                    )
+                }
                 for value in attribute.dropFirst() {
                     with(value) { writer.append($0) }
                     writer.append(UInt64(1))

@@ -192,6 +192,46 @@ private let now = Timestamp(nanoseconds: 1_790_000_000_000_000_000)
         #expect(none == 0)
     }
 
+    @Test func `samples are the first record, one of the rest and the last, whatever their number`() throws {
+        for count in [1, 2, 3, 50] {
+            var aggregator = Aggregator(templateCountMax: 100, style: .angle)
+            for number in 1...count {
+                let now = Timestamp(nanoseconds: 1_790_000_000_000_000_000 + Int64(number) * 1_000_000_000)
+                // Growing ones, so that a place is used again and outgrown.
+                fold("pump \(number) failed\n\(String(repeating: "x", count: number * 7))", into: &aggregator, now: now)
+            }
+            let sealed = seal(&aggregator)
+            var numbers: [Int] = []
+            try BatchReader.forEachSeries(in: #require(sealed)) { _, series in
+                numbers = series.samples.map { sample in
+                    let text = String(decoding: sample, as: UTF8.self)
+                    let number = Int(text.split(separator: " ")[1]) ?? 0
+                    #expect(text.hasSuffix("\n" + String(repeating: "x", count: min(number * 7, 400))) || number > 30)
+                    return number
+                }
+            }
+            #expect(numbers.first == 1 && numbers.last == count && Set(numbers).count >= min(count, 2))
+        }
+    }
+
+    @Test func `attributes say how many values there were, and the range of the numbers`() throws {
+        var aggregator = Aggregator(templateCountMax: 100, style: .angle)
+        for number in 0..<100 {
+            let temperature = number == 50 ? "-12.5" : "\(number)"
+            fold("ok", attributes: [("temp", temperature), ("room", number < 60 ? "hall" : "loft")], into: &aggregator)
+        }
+        let sealed = seal(&aggregator)
+        var keys: [String: AttributeNumbers?] = [:]
+        try BatchReader.forEachSeries(in: #require(sealed)) { _, series in
+            for attribute in series.attributes {
+                let key = String(decoding: attribute.key, as: UTF8.self)
+                keys[key] = attribute.numbers
+                #expect(key == "room" ? attribute.distinctCount == 2 : (80...120).contains(attribute.distinctCount))
+            }
+        }
+        #expect(keys == ["temp": AttributeNumbers(count: 100, minimum: -12.5, maximum: 99), "room": nil])
+    }
+
     @Test func `a trace counts with the line that says what happened`() throws {
         var aggregator = Aggregator(templateCountMax: 100, style: .angle)
         fold("pump 3 failed", into: &aggregator)

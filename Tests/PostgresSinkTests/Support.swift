@@ -62,9 +62,15 @@ func makeBatch(
         for sample in one.samples { withViews([sample]) { writer.append($0[0]) } }
         writer.append(UInt64(one.attributes.count))
         for attribute in one.attributes {
-            withViews([attribute.key]) { writer.append($0[0]) }
-            writer.append(UInt64(attribute.other))
-            writer.append(UInt64(attribute.values.count))
+            withViews([attribute.key]) { views in
+                writer.beginAttribute(
+                    key: views[0],
+                    otherCount: attribute.other,
+                    distinctCount: attribute.values.count + attribute.other,
+                    numbers: nil,
+                    valueCount: attribute.values.count
+                )
+            }
             for (value, count) in attribute.values {
                 withViews([value]) { writer.append($0[0]) }
                 writer.append(UInt64(count))

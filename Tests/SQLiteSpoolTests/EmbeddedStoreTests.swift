@@ -154,8 +154,9 @@ import Testing
         let text = try inspect(folder.database, "SELECT metadata FROM aggregated_logs")[0][0]
         let json = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? NSDictionary)
         let expected: NSDictionary = [
-            "zone": ["values": ["a\"b": 1], "other": 3], "user": ["values": ["bob": 1], "other": 4],
-            "é<": ["values": ["x": 1], "other": 0],
+            "zone": ["values": ["a\"b": 1], "other": 3, "distinct": 4],
+            "user": ["values": ["bob": 1], "other": 4, "distinct": 5],
+            "é<": ["values": ["x": 1], "other": 0, "distinct": 1],
         ]
         #expect(json == expected)
     }

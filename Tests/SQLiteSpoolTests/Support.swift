@@ -84,9 +84,15 @@ func makeBatch(
         for sample in delta.samples { view(sample) { writer.append($0) } }
         writer.append(UInt64(delta.attributes.count))
         for attribute in delta.attributes {
-            view(attribute.key) { writer.append($0) }
-            writer.append(UInt64(attribute.other))
-            writer.append(UInt64(attribute.values.count))
+            view(attribute.key) { key in
+                writer.beginAttribute(
+                    key: key,
+                    otherCount: attribute.other,
+                    distinctCount: attribute.values.count + attribute.other,
+                    numbers: nil,
+                    valueCount: attribute.values.count
+                )
+            }
             for (value, count) in attribute.values {
                 view(value) { writer.append($0) }
                 writer.append(UInt64(count))

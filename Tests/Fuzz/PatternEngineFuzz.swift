@@ -1,0 +1,124 @@
+import Glibc
+import LogModel
+import Patterns
+
+// The fuzz target of the pattern engine: what packaging/fuzz builds and libFuzzer calls with bytes of its choice
+// (llvm.org/docs/LibFuzzer.html). The first byte chooses the style and the key; the rest are messages with 0xFF, which is in
+// no UTF-8 text, between them. A promise that is broken ends the process, and libFuzzer keeps the input.
+
+/// Ends the process with the sentence and the messages in question, unless `holds`.
+private func check(_ holds: Bool, _ promise: StaticString, _ texts: [[UInt8]]) {
+    guard !holds else { return }
+    var report = "BROKEN PROMISE: \(promise)\n"
+    for text in texts { report += "  \(String(decoding: text, as: UTF8.self).debugDescription)\n" }
+    _ = Array(report.utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    abort()
+}
+
+/// One engine for a style and a key, used for all inputs: redacting and masking know nothing of earlier messages, and an
+/// engine that has seen many is harder on them than a fresh one. What is learned is an input's own, so that each
+/// crash can be had again from its input alone.
+private struct Subject: ~Copyable {
+    /// Small, so that inputs reach eviction and `.full`.
+    static let capacity = 8
+    static let messageCountMax = 64
+
+    private var engine: PatternEngine
+    private let style: PlaceholderStyle
+
+    init(style: PlaceholderStyle, redactionKey: [UInt8]?) {
+        self.style = style
+        engine = PatternEngine(capacity: Self.capacity, style: style, redactionKey: redactionKey)
+    }
+
+    mutating func run(_ messages: [[UInt8]]) {
+        var miner = TemplateMiner(capacity: Self.capacity, style: style)
+        for (index, message) in messages.enumerated() {
+            let template = template(of: message)
+            // Three messages an epoch: patterns grow old within one input.
+            learn(template, by: &miner, epoch: UInt64(1 + index / 3))
+        }
+        miner.settle()
+        checkCatalogue(miner)
+    }
+
+    private mutating func template(of message: [UInt8]) -> [UInt8] {
+        let redacted = message.withUnsafeBufferPointer { Array(engine.redact($0)) }
+        let redactedAgain = redacted.withUnsafeBufferPointer { Array(engine.redact($0)) }
+        check(redacted == redactedAgain, "redacting the result changes nothing", [message, redacted, redactedAgain])
+        check(
+            redacted.count <= max(Redactor.messageByteCountMax, message.count),
+            "a redacted message stays within its bound",
+            [message]
+        )
+        let template = redacted.withUnsafeBufferPointer { Array(engine.mask($0)) }
+        let templateAgain = template.withUnsafeBufferPointer { Array(engine.mask($0)) }
+        check(template == templateAgain, "masking a template changes nothing", [redacted, template, templateAgain])
+        check(template.count <= Normalizer.templateByteCountMax, "a template stays within its bound", [redacted, template])
+        if String(validating: message, as: UTF8.self) != nil {
+            check(
+                String(validating: template, as: UTF8.self) != nil,
+                "valid text gives a valid template",
+                [message, template]
+            )
+        }
+        return template
+    }
+
+    private func learn(_ template: [UInt8], by miner: inout TemplateMiner, epoch: UInt64) {
+        let first = template.withUnsafeBufferPointer { miner.learn($0, epoch: epoch) }
+        let second = template.withUnsafeBufferPointer { miner.learn($0, epoch: epoch) }
+        check(miner.patternCount <= Self.capacity, "there are no more patterns than the bound", [template])
+        switch (first, second) {
+        case (.full, _): break
+        case (.known(let number), .known(let again)), (.new(let number), .known(let again)):
+            check(
+                miner.survivor(of: number) == miner.survivor(of: again),
+                "the same message twice is one pattern",
+                [template]
+            )
+        default: check(false, "a pattern just learned is known", [template])
+        }
+    }
+
+    private func checkCatalogue(_ miner: borrowing TemplateMiner) {
+        var ids: Set<UInt64> = []
+        var texts: [[UInt8]] = []
+        miner.forEachTemplate { _, id, text in
+            let bytes = Array(text)
+            check(text.count <= Normalizer.templateByteCountMax, "a learned template stays within its bound", [bytes])
+            check(id == XXH64.hash(text), "an id is the hash of its text", [bytes])
+            check(ids.insert(id).inserted, "no two patterns have one text", [bytes])
+            texts.append(bytes)
+        }
+        check(texts.count == miner.patternCount, "each pattern has a text", texts)
+    }
+}
+
+nonisolated(unsafe) private var subjects = SubjectTable()
+
+/// One of each, made when first asked for. libFuzzer calls from one thread.
+private struct SubjectTable: ~Copyable {
+    private static let key = Array(UInt8(0)..<16)
+    private var angle = Subject(style: .angle, redactionKey: nil)
+    private var anglesKeyed = Subject(style: .angle, redactionKey: key)
+    private var braces = Subject(style: .braces, redactionKey: nil)
+
+    mutating func run(_ choice: UInt8, _ messages: [[UInt8]]) {
+        switch choice % 4 {
+        case 1: anglesKeyed.run(messages)
+        case 2: braces.run(messages)
+        default: angle.run(messages)
+        }
+    }
+}
+
+/// - Returns: always 0; other values are reserved by libFuzzer.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzPatternEngine(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+    guard let bytes, count > 0 else { return 0 }
+    let input = UnsafeBufferPointer(start: bytes + 1, count: count - 1)
+    let messages = input.split(separator: 0xFF, maxSplits: Subject.messageCountMax - 1, omittingEmptySubsequences: false)
+    subjects.run(bytes[0], messages.map(Array.init))
+    return 0
+}
