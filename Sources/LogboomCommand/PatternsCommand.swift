@@ -19,7 +19,8 @@ struct PatternsCommand: ParsableCommand {
 
             A line is a record: plain text as it stands, its own date and host included; a JSON object (NDJSON, one \
             record a line); or an entry of journalctl -o json. The first line of each file tells which, and a line that is \
-            not of its file's kind counts as plain text. Empty lines are not counted. What differs from line to line \
+            not of its file's kind counts as plain text. Empty lines are not counted. Lines of text that \
+            make up a stack trace (Python, Java, Node.js, Go, ...) are one record. What differs from line to line \
             becomes a placeholder such as <NUM>, <PATH> or <*>, and secrets become <REDACTED>. Every record counts under one \
             pattern, so the sum of the counts is the number of records.
 
@@ -52,6 +53,11 @@ struct PatternsCommand: ParsableCommand {
     var json = false
     @Flag(help: "Print the pattern of each line, in the lines' order, after all was read.")
     var each = false
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Whether the lines of a stack trace are one record, whose pattern is its headline."
+    )
+    var join = true
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
@@ -87,7 +93,12 @@ struct PatternsCommand: ParsableCommand {
         if files.isEmpty, test == nil, isatty(STDIN_FILENO) == 1 {
             throw ValidationError("name a file, or send lines: journalctl -o json | logboom patterns -")
         }
-        var counting = try PatternsRun(patternCountMax: maxPatterns, format: format, keepsNumbers: each)
+        var counting = try PatternsRun(
+            patternCountMax: maxPatterns,
+            format: format,
+            keepsNumbers: each,
+            joinsLines: join
+        )
         let names = files.isEmpty && test == nil ? ["-"] : files
         let showsProgress = !quiet && Output.error.isTerminal
         Interruption.install()

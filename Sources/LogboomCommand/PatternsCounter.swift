@@ -19,10 +19,7 @@ struct PatternCounter: ~Copyable {
     /// Everything is one epoch, so that no pattern is forgotten and every number given out stays valid.
     private static let epoch: UInt64 = 1
 
-    private var redactor = Redactor()
-    private var normalizer = Normalizer()
-    private var structured = StructuredMessage()
-    private var miner: TemplateMiner
+    private var engine: PatternEngine
     private var levels = LevelCache()
     private var sources = SourceNames()
     /// By number, which is the miner's and 1. Room for all that it may give out; what is not used yet is not touched.
@@ -33,7 +30,7 @@ struct PatternCounter: ~Copyable {
     private(set) var recordCount = 0
 
     init(patternCountMax: Int) {
-        miner = TemplateMiner(capacity: patternCountMax, style: .angle)
+        engine = PatternEngine(capacity: patternCountMax, style: .angle)
         // A miner keeps two merged numbers for each pattern.
         tallyCountMax = 3 * patternCountMax + 1
         tallies = .allocate(capacity: tallyCountMax)
@@ -46,15 +43,15 @@ struct PatternCounter: ~Copyable {
     }
 
     /// Values that were replaced because they are secrets.
-    var redactionCount: Int { redactor.redactionCount }
+    var redactionCount: Int { engine.redactionCount }
 
     /// Counts one record. The number leads to its pattern once ``finish()`` was called.
     mutating func count(_ record: LogRecord) -> Int32 {
         recordCount += 1
-        let message = redactor.redact(record.message)
-        let masked = structured.template(of: message, normalizer: &normalizer) ?? normalizer.normalize(message)
+        let message = engine.redact(record.message)
+        let masked = engine.mask(message)
         let number: Int32
-        switch miner.learn(masked, epoch: Self.epoch) {
+        switch engine.learn(masked: masked, epoch: Self.epoch) {
         case .known(let found): number = Int32(found + 1)
         case .new(let found):
             number = Int32(found + 1)
@@ -89,8 +86,8 @@ struct PatternCounter: ~Copyable {
     }
 
     mutating func explain(_ text: ByteView) -> Explained {
-        let message = redactor.redact(text)
-        let masked = structured.template(of: message, normalizer: &normalizer) ?? normalizer.normalize(message)
+        let message = engine.redact(text)
+        let masked = engine.mask(message)
         let other = Self.bytes(Self.otherText)
         var result = Explained(
             redacted: Array(message),
@@ -98,7 +95,7 @@ struct PatternCounter: ~Copyable {
             pattern: other,
             id: other.withUnsafeBufferPointer { XXH64.hash($0) }
         )
-        switch miner.learn(masked, epoch: Self.epoch) {
+        switch engine.learn(masked: masked, epoch: Self.epoch) {
         case .known(let number), .new(let number): (result.pattern, result.id) = template(of: number)
         case .full: break
         }
@@ -107,7 +104,7 @@ struct PatternCounter: ~Copyable {
 
     private func template(of number: Int) -> (text: [UInt8], id: UInt64) {
         var result: (text: [UInt8], id: UInt64) = ([], 0)
-        miner.withTemplate(of: number) { id, text in
+        engine.miner.withTemplate(of: number) { id, text in
             UTF8Repair.append(text, to: &result.text, byteCountMax: Normalizer.templateByteCountMax)
             result.id = id
         }
@@ -116,11 +113,11 @@ struct PatternCounter: ~Copyable {
 
     /// The patterns as they are now, and which of them each number leads to.
     mutating func finish() -> CountedPatterns {
-        miner.settle()
+        engine.settle()
         var result = CountedPatterns(rowOfNumber: [Int32](repeating: -1, count: tallyCount))
         var rowOfSurvivor: [Int: Int] = [:]
         for number in 0..<tallyCount where tallies[number].count > 0 {
-            let survivor = number == 0 ? -1 : miner.survivor(of: number - 1)
+            let survivor = number == 0 ? -1 : engine.miner.survivor(of: number - 1)
             let row = rowOfSurvivor[survivor] ?? result.patterns.count
             if row == result.patterns.count {
                 rowOfSurvivor[survivor] = row

@@ -71,7 +71,7 @@ struct PatternExplanation {
     // MARK: Printing
 
     func lines(style: Style) -> [String] {
-        func clean(_ bytes: [UInt8]) -> String { DisplayText.clean(String(decoding: bytes, as: UTF8.self)) }
+        func clean(_ bytes: [UInt8]) -> String { DisplayText.clean(PatternsReport.visible(bytes)) }
         var lines = [
             "line     " + clean(line),
             "masked   " + clean(masked),

@@ -71,7 +71,7 @@ struct PatternsReport {
                 row.append(pattern.first.map { Self.date($0, dates) } ?? "-")
                 row.append(pattern.last.map { Self.date($0, dates) } ?? "-")
             }
-            return row + [String(decoding: pattern.text, as: UTF8.self)]
+            return row + [Self.visible(pattern.text)]
         }
         let table = Table(columns: columns, rows: rows)
         var lines =
@@ -85,6 +85,20 @@ struct PatternsReport {
             lines.append("… and \(Figures.counted(selection.leftOutCount, "more pattern")); --limit 0 shows all")
         }
         return lines + ["", summary()]
+    }
+
+    /// As text whose control sequences are seen: `ESC [ 2 J` is masked as `ESC [ <ID>`, and what a terminal would take for a
+    /// sequence then is part of the placeholder, so leaving it out (``DisplayText/clean(_:widthMax:)``) would spoil that.
+    static func visible(_ bytes: [UInt8]) -> String {
+        var output = String.UnicodeScalarView()
+        for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
+            switch scalar {
+            case "\u{1B}": output.append(contentsOf: "\\x1b".unicodeScalars)
+            case "\u{9B}": output.append(contentsOf: "\\x9b".unicodeScalars)
+            default: output.append(scalar)
+            }
+        }
+        return String(output)
     }
 
     /// `12 records in 10 lines, 3 patterns; 1.20 kB in 0.01 s, 1.62 M lines/s`.

@@ -1,6 +1,7 @@
 import Glibc
 import JSONBytes
 import LogModel
+import Patterns
 import RecordDecoding
 
 /// What was read, and what became of it. `lineCount` counts lines that are not empty.
@@ -41,13 +42,18 @@ struct PatternsRun: ~Copyable {
     private let decoder = BodyDecoder()
     private let fixedFormat: LineFormat?
     private var numbers: NumberFile?
+    /// `nil`: each line of text is a record.
+    private var joining: LineJoining?
 
-    /// - Parameter keepsNumbers: whether ``writeEach(_:to:)`` will be called.
+    /// - Parameters:
+    ///   - keepsNumbers: whether ``writeEach(_:to:)`` will be called.
+    ///   - joinsLines: whether the lines of a stack trace are one record.
     /// - Throws: as ``NumberFile``.
-    init(patternCountMax: Int, format: LineFormat?, keepsNumbers: Bool) throws {
+    init(patternCountMax: Int, format: LineFormat?, keepsNumbers: Bool, joinsLines: Bool) throws {
         counter = PatternCounter(patternCountMax: patternCountMax)
         fixedFormat = format
         numbers = keepsNumbers ? try NumberFile() : nil
+        joining = joinsLines ? LineJoining() : nil
     }
 
     /// Reads the files in order, `-` being standard input. One that cannot be read costs a sentence on standard error and
@@ -58,7 +64,10 @@ struct PatternsRun: ~Copyable {
         progress?.byteCountTotal = Self.byteCount(of: names)
         for name in names where !Interruption.wasAsked {
             inputs.append(PatternsInput(name: name == "-" ? "standard input" : name))
-            if let reason = read(name, &progress) {
+            let reason = read(name, &progress)
+            // A trace does not go on in the next file.
+            joining?.flush(&counter, &numbers)
+            if let reason {
                 totals.unreadableCount += 1
                 progress?.clear()
                 Output.error.write("logboom: read \(DisplayText.clean(inputs[inputs.count - 1].name)): \(reason)\n")
@@ -85,7 +94,7 @@ struct PatternsRun: ~Copyable {
     mutating func writeEach(_ counted: CountedPatterns, to output: Output) throws {
         guard numbers != nil else { return }
         let lines = counted.patterns.map { pattern in
-            Array((DisplayText.clean(String(decoding: pattern.text, as: UTF8.self)) + "\n").utf8)
+            Array((DisplayText.clean(PatternsReport.visible(pattern.text)) + "\n").utf8)
         }
         var text: [UInt8] = []
         text.reserveCapacity(1 << 16)
@@ -176,7 +185,8 @@ struct PatternsRun: ~Copyable {
         }
         guard !Self.isBlank(line) else {
             totals.emptyLineCount += 1
-            numbers?.append(-1)
+            // Traces have blank lines in them.
+            if joining?.takeBlank(&counter, &numbers) != true { numbers?.append(-1) }
             return
         }
         totals.lineCount += 1
@@ -189,27 +199,28 @@ struct PatternsRun: ~Copyable {
             format = fixedFormat ?? LineFormat.detected(in: line)
             inputs[input].format = format
         }
-        let number =
-            switch format {
-            case .text: text(line, wasCut: wasCut)
-            case .ndjson: object(line, wasCut: wasCut)
-            case .journal: entry(line, wasCut: wasCut)
-            }
-        numbers?.append(number)
+        switch format {
+        case .text: text(line, wasCut: wasCut)
+        case .ndjson: object(line, wasCut: wasCut)
+        case .journal: entry(line, wasCut: wasCut)
+        }
     }
 
     @inline(__always)
-    private mutating func text(_ line: ByteView, wasCut: Bool) -> Int32 {
+    private mutating func text(_ line: ByteView, wasCut: Bool) {
         let message = JSONText.cut(line, byteCountMax: Limits.messageByteCountMax)
         if wasCut || message.count < line.count { totals.cutLineCount += 1 }
-        return counter.count(LogRecord(message: message))
+        if joining?.take(message, &counter, &numbers) != nil { return }
+        let number = counter.count(LogRecord(message: message))
+        numbers?.append(number)
     }
 
-    private mutating func object(_ line: ByteView, wasCut: Bool) -> Int32 {
+    private mutating func object(_ line: ByteView, wasCut: Bool) {
         // A line may hold several records (`{"logs": […]}`): all are counted, the first is the line's.
         var first: Int32?
         var cutCount = 0
         if line.first == UInt8(ascii: "{") {
+            joining?.flush(&counter, &numbers)
             let outcome = decoder.decode(line, contentType: Self.lines, rules: RecordRules()) { record in
                 let number = counter.count(record)
                 if first == nil { first = number }
@@ -219,23 +230,27 @@ struct PatternsRun: ~Copyable {
         }
         guard let first else { return otherwise(line, wasCut: wasCut) }
         totals.cutLineCount += cutCount
-        return first
+        numbers?.append(first)
     }
 
-    private mutating func entry(_ line: ByteView, wasCut: Bool) -> Int32 {
+    private mutating func entry(_ line: ByteView, wasCut: Bool) {
         switch journal.read(line) {
-        case .record(let record): return counter.count(record)
+        case .record(let record):
+            joining?.flush(&counter, &numbers)
+            let number = counter.count(record)
+            numbers?.append(number)
         case .withoutMessage:
+            joining?.flush(&counter, &numbers)
             totals.withoutMessageCount += 1
-            return -1
+            numbers?.append(-1)
         case .noEntry: return otherwise(line, wasCut: wasCut)
         }
     }
 
     /// Programs print plain lines between their objects: a banner, a trace. They count by their text.
-    private mutating func otherwise(_ line: ByteView, wasCut: Bool) -> Int32 {
+    private mutating func otherwise(_ line: ByteView, wasCut: Bool) {
         totals.textLineCount += 1
-        return text(line, wasCut: wasCut)
+        text(line, wasCut: wasCut)
     }
 
     @inline(__always)

@@ -131,7 +131,17 @@ final class Daemon: @unchecked Sendable {
 
         // Intake and open batch.
         let style: PlaceholderStyle = settings.placeholderStyle == .braces ? .braces : .angle
-        var aggregator = Aggregator(templateCountMax: settings.patternCountMax, style: style)
+        let redactionKey =
+            settings.redaction == .hash
+            ? RedactionKey.load(
+                directory: settings.stateDirectory,
+                random: (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
+            ) : nil
+        var aggregator = Aggregator(
+            templateCountMax: settings.patternCountMax,
+            style: style,
+            redactionKey: redactionKey
+        )
         let kept = Self.wait(on: loop) { answer in spool.catalogue(completion: answer) }
         if case .success(let catalogue?) = kept { aggregator.restore(catalogue: catalogue) }
         collector = Collector(

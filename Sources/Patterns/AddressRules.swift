@@ -7,9 +7,13 @@ extension MessageReader {
     func ipv4End(at start: Int) -> Int {
         var next = start
         for octet in 0..<4 {
-            let count = digitCount(at: next, max: 4)
-            guard (1...3).contains(count), number(at: next, count: count) <= 255 else { return 0 }
-            next += count
+            var value = 0
+            let octetStart = next
+            while next - octetStart < 4, isDigit(next) {
+                value = value * 10 + Int(bytes[next] & 0x0F)
+                next += 1
+            }
+            guard next > octetStart, next - octetStart <= 3, value <= 255 else { return 0 }
             if octet < 3 {
                 guard byte(next) == UInt8(ascii: ".") else { return 0 }
                 next += 1

@@ -63,6 +63,7 @@ struct MessageReader {
         return value
     }
 
+    @inline(__always)
     func kinds(from start: Int, to end: Int) -> Vocabulary.Kinds {
         vocabulary.kinds(of: bytes + start, count: end - start)
     }

@@ -8,7 +8,7 @@
 /// is the display's affair). Blanks stay too, except that those which pad a number to a column count as one.
 /// Not guaranteed: that two different statements of a program have different templates.
 ///
-/// Owns about 36 KiB. Not safe to share between threads: one for each.
+/// Owns about 48 KiB. Not safe to share between threads: one for each.
 public struct Normalizer: ~Copyable {
     /// Bytes of a message that are looked at; what follows is `<MORE>`. Nobody reads further in a list of patterns, and
     /// the bound holds the cost of the longest message to that of sixty ordinary ones.
@@ -22,6 +22,8 @@ public struct Normalizer: ~Copyable {
     private let texts: PlaceholderTexts
     private let vocabulary: Vocabulary
     private let template: UnsafeMutablePointer<UInt8>
+    /// The message with blanks after it, so that the scan may read in blocks and needs not ask for the end at each byte.
+    private let padded: UnsafeMutablePointer<UInt8>
 
     public init(style: PlaceholderStyle = .angle) {
         classes = ByteClass.makeTable()
@@ -29,8 +31,9 @@ public struct Normalizer: ~Copyable {
         vocabulary = Vocabulary()
         // A chunk is copied before it is known whether it fits, hence room for the longest one beyond the bound.
         template = .allocate(
-            capacity: Self.templateByteCountMax + Self.messageByteCountMax + 2 * PlaceholderTexts.slotByteCount
+            capacity: Self.templateByteCountMax + Self.messageByteCountMax + 2 * MessageBlock.byteCount
         )
+        padded = .allocate(capacity: Self.messageByteCountMax + 2 * MessageBlock.byteCount)
     }
 
     deinit {
@@ -38,6 +41,7 @@ public struct Normalizer: ~Copyable {
         texts.deallocate()
         vocabulary.deallocate()
         template.deallocate()
+        padded.deallocate()
     }
 
     /// Writes the template of `message` into memory owned by self and returns a view of it, valid until the next call.
@@ -46,8 +50,11 @@ public struct Normalizer: ~Copyable {
             return UnsafeBufferPointer(start: template, count: 0)
         }
         let end = Self.visibleByteCount(bytes, message.count)
+        padded.update(from: bytes, count: end)
+        MessageBlock.blank.store(at: padded + end)
+        MessageBlock.blank.store(at: padded + end + MessageBlock.byteCount)
         var pass = MaskingPass(
-            reader: MessageReader(bytes: bytes, end: end, classes: classes, vocabulary: vocabulary),
+            reader: MessageReader(bytes: padded, end: end, classes: classes, vocabulary: vocabulary),
             texts: texts,
             out: template
         )
@@ -94,7 +101,7 @@ struct MaskingPass {
                 isFull = !copyBlanks()
             } else if kind == .delimiter {
                 copyDelimiter()
-            } else {
+            } else if !kind.touches(.letter) || !copyWord(room: room) {
                 copyChunk()
             }
             if count > room {
@@ -132,6 +139,14 @@ struct MaskingPass {
 
     private mutating func copyDelimiter() {
         let byte = reader.bytes[position]
+        if byte == UInt8(ascii: "<") {
+            let redaction = texts.redactionByteCount(at: reader.bytes + position, count: reader.end - position)
+            if redaction > 0 {
+                position += redaction
+                write(.redacted)
+                return
+            }
+        }
         switch byte {
         case texts.opening:
             if let placeholder = texts.placeholder(at: reader.bytes + position, count: reader.end - position) {
@@ -165,7 +180,52 @@ struct MaskingPass {
             }
         default: break
         }
-        copy(to: position + 1)
+        out[count] = byte
+        count &+= 1
+        position &+= 1
+        isGlued = false
+    }
+
+    /// Copies a chunk of letters, `_` and `:` alone, as most are; false, with nothing done, when it has other bytes or may
+    /// be a hexadecimal number.
+    @inline(__always)
+    private mutating func copyWord(room: Int) -> Bool {
+        let source = reader.bytes + position
+        let target = out + count
+        let block = MessageBlock(at: source)
+        block.store(at: target)
+        var length = block.wordByteCount
+        while length & (MessageBlock.byteCount - 1) == 0 {
+            let block = MessageBlock(at: source + length)
+            block.store(at: target + length)
+            let more = block.wordByteCount
+            length &+= more  // below the end of the message
+            if more == 0 { break }
+        }
+        guard reader.classes[Int(source[length])].touches(.stop) else { return false }
+        if length >= 8 {
+            var index = 0
+            while index < length, reader.classes[Int(source[index])] == .hexLetter { index &+= 1 }
+            if index == length { return false }
+        }
+        let dateEnd = namedDateEnd(at: position, wordEnd: position &+ length)
+        if dateEnd > 0 {
+            position = dateEnd
+            write(.time)
+            return true
+        }
+        // The blank that follows nearly every word, when nothing else is to be decided about it.
+        if source[length] == UInt8(ascii: " "), position &+ length < reader.end, tokens < Normalizer.tokenCountMax,
+            count &+ length < room, reader.classes[Int(source[length &+ 1])] != .blank
+        {
+            target[length] = UInt8(ascii: " ")
+            length &+= 1
+            tokens &+= 1
+        }
+        count &+= length
+        position &+= length
+        isGlued = false
+        return true
     }
 
     private mutating func copyChunk() {
@@ -174,18 +234,21 @@ struct MaskingPass {
         var offset = 0
         do {
             // Copies of the fields: a store through `target` could change the fields as far as the compiler knows, and
-            // each would be loaded again for every byte (15 instructions a byte instead of 7).
+            // each would be loaded again for every byte.
             let source = reader.bytes + start
-            let room = reader.end - start
             let classes = reader.classes
-            let target = out + count
-            while offset < room {
-                let byte = source[offset]
-                let kind = classes[Int(byte)]
+            // The blank after the message ends the last chunk.
+            while true {
+                let kind = classes[Int(source[offset])]
                 if kind.touches(.stop) { break }
-                target[offset] = byte
                 flags.formUnion(kind)
-                offset &+= 1  // below `room`: cannot overflow
+                offset &+= 1
+            }
+            let target = out + count
+            var copied = 0
+            while copied < offset {
+                MessageBlock(at: source + copied).store(at: target + copied)
+                copied &+= MessageBlock.byteCount
             }
         }
         let index = start + offset
@@ -265,10 +328,15 @@ struct MaskingPass {
 
     @inline(__always)
     private mutating func copy(to end: Int) {
-        let source = reader.bytes
+        let source = reader.bytes + position
         let target = out + count
-        for index in position..<end { target[index - position] = source[index] }
-        count += end - position
+        let length = end &- position
+        var copied = 0
+        while copied < length {
+            MessageBlock(at: source + copied).store(at: target + copied)
+            copied &+= MessageBlock.byteCount
+        }
+        count += length
         position = end
         isGlued = false
     }

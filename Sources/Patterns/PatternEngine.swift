@@ -11,6 +11,7 @@ public struct PatternEngine: ~Copyable {
     private var normalizer: Normalizer
     public private(set) var miner: TemplateMiner
     private let classifier = Classifier()
+    private let again: UnsafeMutablePointer<UInt8>
     /// What a pattern speaks of, by its number; looked up again when the number's id is another one.
     private var classifications: [(id: UInt64, classification: Classification)] = []
 
@@ -23,7 +24,10 @@ public struct PatternEngine: ~Copyable {
         structured = StructuredMessage(style: style)
         normalizer = Normalizer(style: style)
         miner = TemplateMiner(capacity: capacity, style: style)
+        again = .allocate(capacity: Normalizer.templateByteCountMax)
     }
+
+    deinit { again.deallocate() }
 
     /// Secrets replaced since the start, in messages and attributes.
     public var redactionCount: Int { redactor.redactionCount + attributeRedactor.redactionCount + secretKeyCount }
@@ -51,12 +55,34 @@ public struct PatternEngine: ~Copyable {
     /// The template of one message, without knowledge of others; valid until the next call.
     public mutating func mask(_ message: ByteView) -> ByteView {
         if let template = structured.template(of: message, normalizer: &normalizer) { return template }
-        return normalizer.normalize(Headline.of(message))
+        let template = normalizer.normalize(Headline.of(message))
+        guard Self.mayBeStructured(template), template.count <= Normalizer.templateByteCountMax else { return template }
+        // `{"t":6x7}` is no JSON, `{"t":<ID>}` is data with a placeholder in it: what is read as data when it comes back as a
+        // template is taken for data at once. A copy, because reading it masks its values in the same memory.
+        for index in 0..<template.count { again[index] = template[index] }
+        let copy = ByteView(start: again, count: template.count)
+        return structured.template(of: copy, normalizer: &normalizer) ?? copy
+    }
+
+    /// Whether masked text might be data: some of a hundred ordinary lines at most.
+    private static func mayBeStructured(_ template: ByteView) -> Bool {
+        guard let bytes = template.baseAddress, template.count >= 2 else { return false }
+        switch template[template.count - 1] {
+        case UInt8(ascii: "}"), UInt8(ascii: "]"): return true
+        default: break
+        }
+        return template[0] == UInt8(ascii: "{") || template[0] == UInt8(ascii: "[")
+            || StructuredMessage.mayBeginPairs(bytes, template.count)
     }
 
     /// Finds or makes the pattern of a message without secrets. `epoch` marks it as used (``TemplateMiner/learn(_:epoch:)``).
     public mutating func learn(_ message: ByteView, epoch: UInt64) -> TemplateMiner.Outcome {
         miner.learn(mask(message), epoch: epoch)
+    }
+
+    /// The same for text that ``mask(_:)`` gave.
+    public mutating func learn(masked template: ByteView, epoch: UInt64) -> TemplateMiner.Outcome {
+        miner.learn(template, epoch: epoch)
     }
 
     /// See ``TemplateMiner/settle()``.

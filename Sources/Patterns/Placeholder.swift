@@ -15,6 +15,8 @@ enum Placeholder: UInt8, CaseIterable {
     case bool
     /// Anything: what the miner found to vary where masking saw text, or values of more than one kind.
     case wild
+    /// What ``Redactor`` took out; in a message it may have a hash behind it.
+    case redacted
 
     var name: StaticString {
         switch self {
@@ -36,13 +38,14 @@ enum Placeholder: UInt8, CaseIterable {
         case .more: "MORE"
         case .bool: "BOOL"
         case .wild: "*"
+        case .redacted: "REDACTED"
         }
     }
 }
 
 /// The written form of every placeholder in one style, ready to be copied in two machine words.
 ///
-/// Owns 18 slots of 16 bytes; `Normalizer` frees them through `deallocate()`.
+/// Owns 19 slots of 16 bytes; `Normalizer` frees them through `deallocate()`.
 struct PlaceholderTexts {
     static let slotByteCount = 16
 
@@ -90,6 +93,26 @@ struct PlaceholderTexts {
         raw.storeBytes(of: slot.load(as: UInt64.self), as: UInt64.self)
         raw.storeBytes(of: slot.load(fromByteOffset: 8, as: UInt64.self), toByteOffset: 8, as: UInt64.self)
         return byteCount(placeholder)
+    }
+
+    /// The length of the mark of a redaction at `bytes`, of which `count` may be read: `<REDACTED>` or, under a key,
+    /// `<REDACTED:1a2b3c4d>`, whatever the style; 0 if there is none.
+    func redactionByteCount(at bytes: UnsafePointer<UInt8>, count: Int) -> Int {
+        let name: StaticString = "<REDACTED"
+        let nameCount = name.utf8CodeUnitCount
+        guard count > nameCount, bytes[1] == UInt8(ascii: "R") else { return 0 }
+        for index in 0..<nameCount where bytes[index] != name.utf8Start[index] { return 0 }
+        if bytes[nameCount] == UInt8(ascii: ">") { return nameCount + 1 }
+        guard count >= nameCount + 10, bytes[nameCount] == UInt8(ascii: ":"),
+            bytes[nameCount + 9] == UInt8(ascii: ">")
+        else { return 0 }
+        for index in (nameCount + 1)..<(nameCount + 9) {
+            switch bytes[index] {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"): continue
+            default: return 0
+            }
+        }
+        return nameCount + 10
     }
 
     /// The placeholder written at `bytes`, of which `count` may be read; `nil` if there is none. This is what makes

@@ -50,12 +50,16 @@ extension MessageReader {
         if flags.touches(.joiner) {
             end = uuidEnd(at: start)
             if end > 0 { return .value(.uuid, to: end) }
-            end = ipv4End(at: start)
-            if end > 0 { return .value(.ip, to: end) }
+            if digitsEnd - start <= 3, byte(digitsEnd) == UInt8(ascii: ".") {
+                end = ipv4End(at: start)
+                if end > 0 { return .value(.ip, to: end) }
+            }
         }
         if flags.touches([.joiner, .colon]) {
             let address = hardwareAddress(at: start)
             if address.end > start { return address }
+        }
+        if flags.touches(.colon) {
             end = ipv6End(at: start)
             if end > 0 { return .value(.ip, to: end) }
             end = busAddressEnd(at: start)

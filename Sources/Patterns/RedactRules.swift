@@ -11,9 +11,29 @@ extension SecretReader {
         case UInt8(ascii: "\""), UInt8(ascii: "'"):
             let before = byte(position - 1)
             return before == UInt8(ascii: " ") || before == UInt8(ascii: "(")
+        case UInt8(ascii: "B"):
+            let next = kind(position + 1)
+            return next.touches(.capitalOrDigit) || byte(position + 1) == UInt8(ascii: "e")
+                || byte(position + 1) == UInt8(ascii: "a")
+        case UInt8(ascii: ">"): return position >= 3 && SecretKeys.mayEndName(self, position)
+        case UInt8(ascii: " "), UInt8(ascii: "("), UInt8(ascii: ","): return !isBlank(position + 2)
         case UInt8(ascii: ";"), UInt8(ascii: "<"), UInt8(ascii: "?"), UInt8(ascii: "#"), UInt8(ascii: "&"): return false
-        default: return true
+        case UInt8(ascii: "@"), UInt8(ascii: "-"): return true
+        default: return mayBeNumber(position)
         }
+    }
+
+    /// Whether the word of four at `position` is part of a longer run, or has a group beside it: what `number(at:)` asks.
+    @inline(__always)
+    private func mayBeNumber(_ position: Int) -> Bool {
+        if kind(position - 1).touches(.capitalOrDigit) || kind(position + 4).touches(.capitalOrDigit) { return true }
+        let after = byte(position + 4)
+        if after == UInt8(ascii: " ") || after == UInt8(ascii: "-") {
+            if kind(position + 5).touches(.capitalOrDigit) { return true }
+        }
+        let before = byte(position - 1)
+        return (before == UInt8(ascii: " ") || before == UInt8(ascii: "-"))
+            && kind(position - 2).touches(.capitalOrDigit)
     }
 
     @inline(__always)
@@ -160,7 +180,10 @@ extension SecretReader {
         case .none: return false
         case .strong, .authorization, .cookie: return !isProgramTag(extent, name: name)
         case .unlessPath: return !isPath(extent)
-        case .token: return !isProse || isQuoted || looksMade(extent, byteCountMin: 8)
+        case .token:
+            // Not of `pass`, which has the same meaning: people choose short passwords.
+            if !isQuoted, hasWord("token", at: name - 5), isHandle(extent) { return false }
+            return !isProse || isQuoted || looksMade(extent, byteCountMin: 8)
         case .opaque: return looksMade(extent, byteCountMin: 8)
         case .signature: return looksMade(extent, byteCountMin: 16)
         case .digest:
@@ -184,6 +207,25 @@ extension SecretReader {
         }
         return startOfRun(of: .blank, before: name - 6, max: 64) == 0
             && (hasWord("password ", at: extent.lowerBound) || hasWord("pam_", at: extent.lowerBound))
+    }
+
+    /// `token=Token{a64f992 …`, `token=a64f992`: an object printed with its type, or its address in a process. Tokens that
+    /// open a door have at least 64 bits, hence 16 hexadecimal digits (OWASP, Session Management Cheat Sheet).
+    private func isHandle(_ extent: Range<Int>) -> Bool {
+        let start = extent.lowerBound
+        let typeEnd = endOfRun(of: .letter, from: start, max: 64)
+        if kind(start) == .upper, typeEnd - start >= 2, typeEnd < extent.upperBound, bytes[typeEnd] == UInt8(ascii: "{")
+        {
+            return true
+        }
+        guard extent.count < 16 else { return false }
+        var found: Kind = []
+        for index in extent {
+            let kind = kind(index)
+            guard kind == .digit || kind == .lower && bytes[index] <= UInt8(ascii: "f") else { return false }
+            found.formUnion(kind)
+        }
+        return found == [.digit, .lower]
     }
 
     private func isPath(_ extent: Range<Int>) -> Bool {

@@ -27,8 +27,25 @@ extension SecretReader {
             let extent = (firstColon + 1)..<at
             return extent.isEmpty || isHarmless(extent, isProse: false) ? .none : finding(from: firstColon + 1, to: at)
         }
-        // A token in the place of the user, as for Git over HTTPS.
-        return looksMade(start..<at, byteCountMin: 16) ? finding(from: start, to: at) : .none
+        // A token in the place of the user, as for Git over HTTPS; a name alone is no secret.
+        return looksMade(start..<at, byteCountMin: 16) && !isName(start..<at) ? finding(from: start, to: at) : .none
+    }
+
+    /// Whether people chose the words: letters, with a number of up to four digits after them at most (`sparkDriver`,
+    /// `backup-node-12`).
+    private func isName(_ extent: Range<Int>) -> Bool {
+        var index = extent.lowerBound
+        while index < extent.upperBound {
+            let lettersEnd = min(endOfRun(of: .letter, from: index), extent.upperBound)
+            let digitsEnd = min(endOfRun(of: .digit, from: lettersEnd), extent.upperBound)
+            guard digitsEnd - lettersEnd <= 4, digitsEnd > index else { return false }
+            guard digitsEnd < extent.upperBound else { return true }
+            guard kind(digitsEnd).touches([.dash, .underscore]) || bytes[digitsEnd] == UInt8(ascii: ".") else {
+                return false
+            }
+            index = digitsEnd + 1
+        }
+        return false
     }
 
     private func isPort(from start: Int, to finish: Int) -> Bool {

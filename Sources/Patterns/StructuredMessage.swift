@@ -106,8 +106,12 @@ public struct StructuredMessage: ~Copyable {
 
     /// Whether the first word is a key and an equals sign. Ordinary text is turned away at the end of its first word.
     @inline(__always)
-    private static func mayBeginPairs(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+    static func mayBeginPairs(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Bool {
         guard StructuredMessagePairs.beginsKey(bytes[0]) else { return false }
+        if count >= MessageBlock.byteCount {
+            let block = MessageBlock(at: bytes)
+            if block.contains(UInt8(ascii: " ")), !block.contains(UInt8(ascii: "=")) { return false }
+        }
         let limit = min(count, StructuredMessagePairs.keyByteCountMax + 1)
         var index = 1
         while index < limit, StructuredMessagePairs.continuesKey(bytes[index]) { index &+= 1 }  // below `limit`

@@ -84,7 +84,7 @@ public struct TemplateMiner: ~Copyable {
     /// Finds or makes the pattern of a message. `normalized` is valid during the call; `epoch` is the open batch, and never
     /// goes back.
     public mutating func learn(_ normalized: UnsafeBufferPointer<UInt8>, epoch: UInt64) -> Outcome {
-        let hash = XXH64.hash(normalized)
+        let hash = TextHash.hash(normalized)
         if let found = recent.find(hash), store.isLive(found.number, stamp: found.stamp) {
             store.slots[found.number].epoch = epoch
             growth.patternWasUsed()
@@ -101,7 +101,7 @@ public struct TemplateMiner: ~Copyable {
         growth.epochBegan(epoch)
         message.cut(normalized, with: scan)
         // A template without words is its own key.
-        let key = message.isEmpty ? hash | 1 : message.key(without: 0, powers: powers)
+        let key = message.isEmpty ? XXH64.hash(normalized) | 1 : message.key(without: 0, powers: powers)
         rememberValues()
         if let number = knownNumber(key) {
             store.slots[number].epoch = epoch
@@ -228,9 +228,9 @@ public struct TemplateMiner: ~Copyable {
     /// Makes known a template of an earlier run, as if of epoch 0.
     public mutating func restore(template: UnsafeBufferPointer<UInt8>) {
         guard template.count <= Normalizer.templateByteCountMax else { return }
-        let hash = XXH64.hash(template)
+        let hash = TextHash.hash(template)
         message.cut(template, with: scan)
-        let key = message.isEmpty ? hash | 1 : message.key(without: 0, powers: powers)
+        let key = message.isEmpty ? XXH64.hash(template) | 1 : message.key(without: 0, powers: powers)
         guard store.number(ofKey: key) == nil, let number = store.add(template, key: key, message, epoch: 0) else {
             return
         }

@@ -136,7 +136,8 @@ struct MinerScan: ~Copyable {
         }
         var start = equals + 1
         guard view.mark(start) != UInt8(ascii: "=") else { return nil }
-        if isSpaced, view.mark(start) == UInt8(ascii: " ") { start += 1 }
+        // Past the end there are blanks, too: a value may be missing.
+        if isSpaced, start < view.count, view.mark(start) == UInt8(ascii: " ") { start += 1 }
         let quote = view.mark(start)
         if quote == UInt8(ascii: "\"") || quote == UInt8(ascii: "'") {
             var end = start + 1

@@ -42,12 +42,17 @@ struct Vocabulary {
 
     private let hashes: UnsafeMutablePointer<UInt64>
     private let kinds: UnsafeMutablePointer<Kinds>
+    /// For each pair of a first and a last letter, a bit for each length that a word of the lists has: turns away most
+    /// words without hashing them. 4 KiB.
+    private let lengths: UnsafeMutablePointer<UInt32>
 
     init() {
         hashes = .allocate(capacity: Self.slotCount)
         hashes.initialize(repeating: 0, count: Self.slotCount)
         kinds = .allocate(capacity: Self.slotCount)
         kinds.initialize(repeating: [], count: Self.slotCount)
+        lengths = .allocate(capacity: 1 << 10)
+        lengths.initialize(repeating: 0, count: 1 << 10)
         for (list, listKinds) in Self.lists {
             insert(list, as: listKinds)
         }
@@ -56,11 +61,25 @@ struct Vocabulary {
     func deallocate() {
         hashes.deallocate()
         kinds.deallocate()
+        lengths.deallocate()
+    }
+
+    /// Five bits of a letter are the same in both cases.
+    @inline(__always)
+    private static func ends(_ word: UnsafePointer<UInt8>, _ count: Int) -> Int {
+        Int(word[0] & 31) << 5 | Int(word[count - 1] & 31)
     }
 
     /// The kinds of the word of `count` bytes; empty for a word in no list.
+    @inline(__always)
     func kinds(of word: UnsafePointer<UInt8>, count: Int) -> Kinds {
-        guard count > 0, count <= Self.wordByteCountMax else { return [] }
+        guard count > 0, count <= Self.wordByteCountMax,
+            lengths[Self.ends(word, count)] >> UInt32(truncatingIfNeeded: count) & 1 != 0
+        else { return [] }
+        return knownKinds(of: word, count: count)
+    }
+
+    private func knownKinds(of word: UnsafePointer<UInt8>, count: Int) -> Kinds {
         let hash = Self.hash(word, count)
         var slot = Int(truncatingIfNeeded: hash >> 32) & (Self.slotCount - 1)
         while hashes[slot] != 0 {
@@ -91,6 +110,7 @@ struct Vocabulary {
                 while hashes[slot] != 0, hashes[slot] != hash { slot = (slot + 1) & (Self.slotCount - 1) }
                 hashes[slot] = hash
                 kinds[slot].formUnion(listKinds)
+                lengths[Self.ends(bytes + start, index - start)] |= 1 << UInt32(index - start)
             }
             start = index + 1
         }

@@ -18,6 +18,7 @@ package enum SettingKey: String, Sendable, CaseIterable, CustomStringConvertible
     case durableLevel = "DURABLE_LEVEL"
     case maxPatterns = "MAX_PATTERNS"
     case placeholderStyle = "PLACEHOLDER_STYLE"
+    case redaction = "REDACTION"
     case memoryLimit = "MEMORY_LIMIT"
     case stateDirectory = "STATE_DIRECTORY"
     case spoolLimit = "SPOOL_LIMIT"

@@ -10,6 +10,11 @@ package enum PlaceholderSpelling: String, Sendable, CaseIterable {
     case angle, braces
 }
 
+/// What takes the place of a secret.
+package enum RedactionMark: String, Sendable, CaseIterable {
+    case plain, hash
+}
+
 /// libpq's six `sslmode` words (PostgreSQL documentation, 34.19 "SSL Support", table 34.1).
 package enum PostgresSSLMode: String, Sendable, CaseIterable {
     case disable, allow, prefer, require
@@ -61,6 +66,7 @@ package struct Settings: Sendable, Equatable {
     package var logLevel: Severity
     package var logFormat: LogFormat
     package var placeholderStyle: PlaceholderSpelling
+    package var redaction: RedactionMark
     /// Days the embedded store keeps patterns, 1...36 500.
     package var retentionDayCount: Int
     /// Bytes the embedded store may take on disk, 1 MiB...1 TiB.

@@ -397,6 +397,7 @@ private struct Loading {
             logLevel: draft.logLevel,
             logFormat: draft.logFormat,
             placeholderStyle: draft.placeholderStyle,
+            redaction: draft.redaction,
             retentionDayCount: draft.retentionDays,
             storeByteCountMax: draft.storeLimit,
             httpBodyByteCountMax: draft.httpBodyLimit,

@@ -21,6 +21,7 @@ struct SettingsDraft: Sendable {
     var durableLevel: Severity?
     var maxPatterns = 0
     var placeholderStyle = PlaceholderSpelling.angle
+    var redaction = RedactionMark.plain
     var memoryLimit = 0
     var stateDirectory = ""
     var spoolLimit = 0
@@ -303,6 +304,17 @@ extension SettingDefinition {
                 draft.placeholderStyle = try Value.word(text, of: PlaceholderSpelling.self)
             },
             show: { $0.placeholderStyle.rawValue }
+        ),
+        SettingDefinition(
+            key: .redaction,
+            section: .patterns,
+            standard: .text("plain"),
+            explanation: "What takes a secret's place: plain writes <REDACTED>, hash adds a keyed hash that tells equal ones.",
+            allowed: RedactionMark.allCases.map(\.rawValue).joined(separator: ", "),
+            read: { (draft, text) throws(ValueProblem) in
+                draft.redaction = try Value.word(text, of: RedactionMark.self)
+            },
+            show: { $0.redaction.rawValue }
         ),
     ]
 

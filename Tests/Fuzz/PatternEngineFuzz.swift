@@ -54,7 +54,11 @@ private struct Subject: ~Copyable {
         let template = redacted.withUnsafeBufferPointer { Array(engine.mask($0)) }
         let templateAgain = template.withUnsafeBufferPointer { Array(engine.mask($0)) }
         check(template == templateAgain, "masking a template changes nothing", [redacted, template, templateAgain])
-        check(template.count <= Normalizer.templateByteCountMax, "a template stays within its bound", [redacted, template])
+        check(
+            template.count <= Normalizer.templateByteCountMax,
+            "a template stays within its bound",
+            [redacted, template]
+        )
         if String(validating: message, as: UTF8.self) != nil {
             check(
                 String(validating: template, as: UTF8.self) != nil,
@@ -118,7 +122,11 @@ private struct SubjectTable: ~Copyable {
 public func fuzzPatternEngine(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     guard let bytes, count > 0 else { return 0 }
     let input = UnsafeBufferPointer(start: bytes + 1, count: count - 1)
-    let messages = input.split(separator: 0xFF, maxSplits: Subject.messageCountMax - 1, omittingEmptySubsequences: false)
+    let messages = input.split(
+        separator: 0xFF,
+        maxSplits: Subject.messageCountMax - 1,
+        omittingEmptySubsequences: false
+    )
     subjects.run(bytes[0], messages.map(Array.init))
     return 0
 }

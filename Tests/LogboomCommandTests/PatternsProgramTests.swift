@@ -111,7 +111,8 @@ struct PatternsProgramTests {
         let each = try run(["--each"], input: input).output.split(separator: "\n", omittingEmptySubsequences: false)
         #expect(each.count == 6, "a line end inside a message must not make another line")
         #expect(each[1] == "Listening on port <NUM>")
-        #expect(each[4].contains("\\n"))
+        // Of a message of several lines the one that says what happened.
+        #expect(each[4] == "disk <NUM>")
     }
 
     @Test func `the journal's entries are read, those without a message left out and said`() throws {

@@ -232,6 +232,21 @@ private let now = Timestamp(nanoseconds: 1_790_000_000_000_000_000)
         #expect(keys == ["temp": AttributeNumbers(count: 100, minimum: -12.5, maximum: 99), "room": nil])
     }
 
+    @Test(arguments: [
+        #"{"a":"b","t":6x7}"#, "\nr=l=warn took=3m", #"[1, 2, {"a":1}] x"#, "got {\"a\":6x7}", "a=1 b=2", "a = 1 b =", "word =",
+        "x=<ID> y=6x7", "[main] ok", "{", "[]", "k=", "= =",
+    ])
+    func `masking a template gives the template, also where a placeholder makes data of it`(message: String) {
+        var engine = PatternEngine(capacity: 100, style: .angle)
+        func mask(_ bytes: [UInt8]) -> [UInt8] { bytes.withUnsafeBufferPointer { Array(engine.mask($0)) } }
+        let once = mask(Array(message.utf8))
+        let twice = mask(once)
+        #expect(once == twice, "\(String(decoding: once, as: UTF8.self)) \(String(decoding: twice, as: UTF8.self))")
+        // No trap, whatever the miner makes of it.
+        let outcome = once.withUnsafeBufferPointer { engine.learn($0, epoch: 1) }
+        #expect(outcome != .full)
+    }
+
     @Test func `a trace counts with the line that says what happened`() throws {
         var aggregator = Aggregator(templateCountMax: 100, style: .angle)
         fold("pump 3 failed", into: &aggregator)

@@ -28,6 +28,27 @@ import Testing
         #expect(count >= 80)
     }
 
+    @Test func `the mark of a redaction is one placeholder in both styles, with and without its hash`() {
+        for mark in ["<REDACTED>", "<REDACTED:1a2b3c4d>", "<REDACTED:00000000>"] {
+            #expect(template(of: "password=\(mark), try 5") == "password=<REDACTED>, try <NUM>")
+            #expect(template(of: "password=\(mark), try 5", style: .braces) == "password={REDACTED}, try {NUM}")
+            #expect(template(of: mark) == "<REDACTED>")
+            #expect(template(of: "user pi:\(mark)@nas") == "user pi:<REDACTED>@nas")
+        }
+        #expect(template(of: "a {REDACTED} b", style: .braces) == "a {REDACTED} b")
+    }
+
+    @Test func `what only looks like the mark of a redaction is text`() {
+        for text in [
+            "<REDACTED", "<REDACTED:", "<REDACTED:1a2b3c4d", "<REDACTED:1A2B3C4D>", "<REDACTED:1a2b3c4>",
+            "<REDACTED:xyzxyzxy>",
+            "<redacted>", "< REDACTED>",
+        ] {
+            #expect(!template(of: text).contains("<REDACTED>"))
+            #expect(!template(of: text, style: .braces).contains("{REDACTED}"))
+        }
+    }
+
     @Test func `a placeholder of the other style is text`() {
         #expect(template(of: "a {ID} 5 b") == "a {ID} <NUM> b")
         #expect(template(of: "a <ID> 5 b", style: .braces) == "a <ID> {NUM} b")

@@ -59,6 +59,11 @@ import Testing
         "said 'hello' by 'accident'",
         "docker run -p 8080:80 -u 1000:1000 nginx", "ls -la --color=auto -- file",
         "wlan0: associated with SSID \"Home\"",
+        "Skipping AppWindow{df0798e token=Token{78af589 Activity{3b04890 u0 t761}}}",
+        "opened wtoken = Window{9f4ef63 u0}",
+        "released token=78af589 of window 3", "spark://sparkDriver@10.0.0.1:80",
+        "akka.tcp://taskActorSystemOfDriver@node-07:55904",
+        "ssh://backup-operators-team-12@nas.lan/srv",
         "key exchange: curve25519-sha256", "under-voltage detected! (0x00050005)", "a=b;c=d&e=f,g:h",
     ]
 

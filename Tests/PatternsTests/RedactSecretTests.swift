@@ -247,6 +247,23 @@ import Testing
         }
     }
 
+    @Test func `a made-up user without a password in a URL goes, and so do tokens that are no handles`() {
+        let made = "a8Kq2Zr7" + "Wm4Tx9Bv3Ly6"
+        for line in [
+            "https://\(made)@example.org/x", "token=\(made)", "token=Ab3{\(made)", "token=\(made.prefix(15))",
+            "token=0123456789abcdef", "token=12345678", "access_token=78af589", "pass=abc123", "smtp_pass=78af589",
+            "pass=Abc{def", "password=Token{78af589",
+            "token=abcdefab", "\"token\":\"78af589\"",
+        ] {
+            var redactor = Redactor()
+            let count = Array(line.utf8).withUnsafeBufferPointer { text in
+                _ = redactor.redact(text)
+                return redactor.redactionCount
+            }
+            #expect(count == 1, "\(line)")
+        }
+    }
+
     @Test func `equal secrets have equal marks under a key, other secrets and other keys have others`() {
         var redactor = Redactor(key: Array(0..<16))
         var other = Redactor(key: Array(1..<17))

@@ -39,6 +39,20 @@ import Testing
         return (movedTo, batches, reason)
     }
 
+    @Test func `the redaction key is made once, read back, and nobody else may read it`() throws {
+        let folder = try TemporaryDirectory()
+        let first = RedactionKey.load(directory: folder.path, random: Array(0..<16))
+        let second = RedactionKey.load(directory: folder.path, random: Array(100..<116))
+        #expect(first == Array(0..<16) && second == first)
+        let path = folder.path + "/redaction-key"
+        let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+        #expect(mode == 0o600)
+        // One that cannot be read is replaced; a folder that is not there costs nothing but the next run's agreement.
+        try Data("not a key".utf8).write(to: URL(fileURLWithPath: path))
+        #expect(RedactionKey.load(directory: folder.path, random: Array(100..<116)) == Array(100..<116))
+        #expect(RedactionKey.load(directory: folder.path + "/none", random: Array(0..<16)) == Array(0..<16))
+    }
+
     @Test func `bytes flipped anywhere never stop a start, and never come back as a batch`() async throws {
         var random = SeededGenerator.fresh("flipped bytes")
         let folder = try await makeFile()

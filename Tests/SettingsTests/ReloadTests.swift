@@ -15,7 +15,8 @@ struct ReloadTests {
         (.postgresPassword, "a", "b"), (.postgresSSLMode, "allow", "prefer"), (.postgresPoolMin, "1", "2"),
         (.postgresPoolMax, "2", "3"), (.analyticsNodeURL, "http://a", "http://b"), (.aggregationWindow, "1", "2"),
         (.batchSize, "100", "200"), (.durableLevel, "off", "warn"), (.maxPatterns, "100", "200"),
-        (.placeholderStyle, "angle", "braces"), (.memoryLimit, "16M", "17M"), (.stateDirectory, "/a", "/b"),
+        (.placeholderStyle, "angle", "braces"), (.redaction, "plain", "hash"),
+        (.memoryLimit, "16M", "17M"), (.stateDirectory, "/a", "/b"),
         (.spoolLimit, "1M", "2M"), (.retentionDays, "1", "2"), (.storeLimit, "1M", "2M"), (.logLevel, "info", "warn"),
         (.logFormat, "text", "json"),
     ]

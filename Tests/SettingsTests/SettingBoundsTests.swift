@@ -109,6 +109,7 @@ struct SettingBoundsTests {
         ),
         Row(key: .maxPatterns, good: ["100", "100000"], bad: ["99", "100001"]),
         Row(key: .placeholderStyle, good: ["angle", "braces"], bad: ["{}"]),
+        Row(key: .redaction, good: ["plain", "hash", "HASH"], bad: ["off", "none"]),
         Row(key: .memoryLimit, good: ["8M", "4G", "8388608"], bad: ["4194303", "4095K", "4294967297", "5G"]),
         Row(key: .stateDirectory, good: ["/", "/s p a c e"], bad: ["relative", "~/x", "/a\tb"]),
         Row(key: .spoolLimit, good: ["1M", "1024G"], bad: ["1048575", "1025G", "1T"]),
