@@ -309,7 +309,8 @@ extension SettingDefinition {
             key: .redaction,
             section: .patterns,
             standard: .text("plain"),
-            explanation: "What takes a secret's place: plain writes <REDACTED>, hash adds a keyed hash that tells equal ones.",
+            explanation:
+                "What takes a secret's place: plain writes <REDACTED>, hash adds a hash that tells equal ones.",
             allowed: RedactionMark.allCases.map(\.rawValue).joined(separator: ", "),
             read: { (draft, text) throws(ValueProblem) in
                 draft.redaction = try Value.word(text, of: RedactionMark.self)

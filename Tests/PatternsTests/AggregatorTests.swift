@@ -233,7 +233,8 @@ private let now = Timestamp(nanoseconds: 1_790_000_000_000_000_000)
     }
 
     @Test(arguments: [
-        #"{"a":"b","t":6x7}"#, "\nr=l=warn took=3m", #"[1, 2, {"a":1}] x"#, "got {\"a\":6x7}", "a=1 b=2", "a = 1 b =", "word =",
+        #"{"a":"b","t":6x7}"#, "\nr=l=warn took=3m", #"[1, 2, {"a":1}] x"#, "got {\"a\":6x7}", "a=1 b=2", "a = 1 b =",
+        "word =",
         "x=<ID> y=6x7", "[main] ok", "{", "[]", "k=", "= =",
     ])
     func `masking a template gives the template, also where a placeholder makes data of it`(message: String) {
