@@ -198,7 +198,8 @@ package final class HTTPServer: @unchecked Sendable {
     /// copied: nine small writes would cost a fifteenth of a request.
     func encode(_ answer: HTTPAnswer, isKeptAlive: Bool, isHead: Bool) -> ByteBuffer {
         refreshHeads()
-        // Memory of the answer before, unless that one has not left yet.
+        // Memory of the answer before, unless that one has not left yet, or was a page whose memory nobody needs again.
+        if scratch.capacity > 16 * 1024 { scratch = ByteBuffer() }
         scratch.clear(minimumCapacity: 512)
         scratch.writeStaticString(answer.status.line)
         let head = isKeptAlive ? keepAliveHead : closeHead

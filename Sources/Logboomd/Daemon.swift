@@ -391,13 +391,12 @@ final class Daemon: @unchecked Sendable {
     }
 
     /// Every hour, when there are new ones, and at the stop: the templates known are kept for the next process.
-    private func keepCatalogue(completion: @escaping @Sendable () -> Void = {}) {
+    private func keepCatalogue() {
         let learned = collector.templateLearnedCount
-        guard learned != catalogueLearnedCount else { return completion() }
+        guard learned != catalogueLearnedCount else { return }
         catalogueLearnedCount = learned
         spool.keep(catalogue: collector.catalogue) { [log] result in
             if case .failure(let error) = result { log.warning("keep the catalogue of templates: \(error)") }
-            completion()
         }
     }
 

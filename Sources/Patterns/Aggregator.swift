@@ -234,7 +234,7 @@ public struct Aggregator: ~Copyable {
         templateText.removeAll(keepingCapacity: true)
         engine.miner.withTemplate(of: number) { templateID, text in
             id = templateID
-            UTF8Repair.append(text, to: &templateText, byteCountMax: Normalizer.templateByteCountMax)
+            templateText.append(contentsOf: text)
         }
         let text = templateText
         text.withUnsafeBufferPointer { view in

@@ -12,8 +12,8 @@ public struct PatternEngine: ~Copyable {
     public private(set) var miner: TemplateMiner
     private let classifier = Classifier()
     private let again: UnsafeMutablePointer<UInt8>
-    /// What a pattern speaks of, by its number; looked up again when the number's id is another one.
-    private var classifications: [(id: UInt64, classification: Classification)] = []
+    /// What a pattern speaks of, by its number, and for which template and source that was found out.
+    private var classifications: [(key: UInt64, classification: Classification)] = []
 
     /// - Parameters:
     ///   - capacity: `MAX_PATTERNS`.
@@ -52,8 +52,16 @@ public struct PatternEngine: ~Copyable {
         ByteView(start: redactedText.utf8Start, count: redactedText.utf8CodeUnitCount)
     }
 
-    /// The template of one message, without knowledge of others; valid until the next call.
+    /// The template of one message, without knowledge of others; valid until the next call. Always well-formed UTF-8 without
+    /// NUL, whatever the message: a template goes into merges and the catalogue as it is, and names its pattern.
     public mutating func mask(_ message: ByteView) -> ByteView {
+        guard !UTF8Repair.isClean(message) else { return mask(clean: message) }
+        var repaired: [UInt8] = []
+        UTF8Repair.append(message, to: &repaired, byteCountMax: Limits.messageByteCountMax)
+        return repaired.withUnsafeBufferPointer { mask(clean: $0) }
+    }
+
+    private mutating func mask(clean message: ByteView) -> ByteView {
         if let template = structured.template(of: message, normalizer: &normalizer) { return template }
         let template = normalizer.normalize(Headline.of(message))
         guard Self.mayBeStructured(template), template.count <= Normalizer.templateByteCountMax else { return template }
@@ -88,16 +96,19 @@ public struct PatternEngine: ~Copyable {
     /// See ``TemplateMiner/settle()``.
     public mutating func settle() { miner.settle() }
 
-    /// A template of an earlier run.
-    public mutating func restore(template: ByteView) { miner.restore(template: template) }
+    /// A template of an earlier run; one that was damaged meanwhile is left out.
+    public mutating func restore(template: ByteView) {
+        if UTF8Repair.isClean(template) { miner.restore(template: template) }
+    }
 
-    /// What a pattern speaks of; computed when its text is new.
+    /// What a pattern of `source` speaks of; computed when text or source are others than the last time.
     public mutating func classification(of number: Int, id: UInt64, template: ByteView, source: ByteView)
         -> Classification
     {
         while classifications.count <= number { classifications.append((0, Classification())) }
-        if classifications[number].id != id {
-            classifications[number] = (id, classifier.classify(template: template, source: source))
+        let key = XXH64.hash(source, seed: id)
+        if classifications[number].key != key {
+            classifications[number] = (key, classifier.classify(template: template, source: source))
         }
         return classifications[number].classification
     }

@@ -248,6 +248,27 @@ private let now = Timestamp(nanoseconds: 1_790_000_000_000_000_000)
         #expect(outcome != .full)
     }
 
+    @Test func `whatever bytes come, templates, ids and merges are text that a database takes`() throws {
+        var aggregator = Aggregator(templateCountMax: 100, style: .angle)
+        func fold(_ bytes: [UInt8]) {
+            bytes.withUnsafeBufferPointer { _ = aggregator.fold(LogRecord(message: $0), now: now) }
+        }
+        // NUL and a byte that is no UTF-8 in a part that stays, and names that turn out to vary.
+        for name in ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory"] {
+            fold(Array("user \(name) lo".utf8) + [0, 0xFF] + Array("gged in".utf8))
+            if name == "alice" { _ = seal(&aggregator) }
+        }
+        let sealed = seal(&aggregator)
+        let batch = try #require(sealed)
+        let merges = try BatchReader.merges(in: batch)
+        #expect(!merges.isEmpty)
+        for merge in merges { #expect(merge.template.withUnsafeBufferPointer { UTF8Repair.isClean($0) }) }
+        try BatchReader.forEachSeries(in: batch) { _, series in
+            #expect(UTF8Repair.isClean(series.template) && XXH64.hash(series.template) == series.templateID)
+            #expect(merges.allSatisfy { $0.to == series.templateID })
+        }
+    }
+
     @Test func `a trace counts with the line that says what happened`() throws {
         var aggregator = Aggregator(templateCountMax: 100, style: .angle)
         fold("pump 3 failed", into: &aggregator)
