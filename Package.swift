@@ -39,13 +39,15 @@ let package = Package(
         .systemLibrary(name: "CSystemd"),
         .systemLibrary(name: "CZlib"),
         .target(name: "CShims"),
+        .target(name: "Compression", dependencies: ["CZlib"]),
         .target(name: "BlockingExecutor", dependencies: ["CShims"]),
         .target(name: "SQLiteClient", dependencies: ["CSQLite"]),
         .target(name: "PostgresClient", dependencies: ["CPostgres"]),
         .target(
             name: "SQLiteSpool",
             dependencies: [
-                "LogModel", "JSONBytes", "Delivery", "Ports", "BlockingExecutor", "SQLiteClient", "Migrations",
+                "LogModel", "JSONBytes", "Delivery", "Ports", "BlockingExecutor", "Compression", "SQLiteClient",
+                "Migrations",
             ]
         ),
         .target(
@@ -56,7 +58,7 @@ let package = Package(
         ),
         .target(
             name: "ForwardSink",
-            dependencies: ["LogModel", "JSONBytes", "Delivery", "Ports", "HTTPClient", "CZlib", nioCore]
+            dependencies: ["LogModel", "JSONBytes", "Delivery", "Ports", "HTTPClient", "Compression", nioCore]
         ),
         .target(name: "HTTPClient", dependencies: [nioCore, nioPosix, nioHTTP1]),
         .target(name: "HTTPServing", dependencies: ["LogModel", nioCore, nioPosix, nioHTTP1]),
@@ -75,6 +77,7 @@ let package = Package(
             resources: [
                 .embedInCode("spool/spool_0001_create.sql"),
                 .embedInCode("spool/spool_0002_merges.sql"),
+                .embedInCode("spool/spool_0003_sent.sql"),
                 .embedInCode("warehouse/warehouse_0001_create.sql"),
                 .embedInCode("warehouse/warehouse_0002_merges.sql"),
             ]
@@ -108,6 +111,7 @@ let package = Package(
             ]
         ),
         .testTarget(name: "LogModelTests", dependencies: ["LogModel", "PipelineTesting"]),
+        .testTarget(name: "CompressionTests", dependencies: ["Compression", "PipelineTesting"]),
         .testTarget(name: "JSONBytesTests", dependencies: ["JSONBytes", "PipelineTesting"]),
         .testTarget(
             name: "PatternsTests",

@@ -43,6 +43,7 @@ package enum Migrations {
         [
             Migration(version: 1, name: "create", bytes: PackageResources.spool_0001_create_sql),
             Migration(version: 2, name: "merges", bytes: PackageResources.spool_0002_merges_sql),
+            Migration(version: 3, name: "sent", bytes: PackageResources.spool_0003_sent_sql),
         ]
     }
 }

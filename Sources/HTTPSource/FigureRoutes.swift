@@ -67,12 +67,16 @@ extension Routes {
         writer.endObject()
         writer.key("spool")
         writer.beginObject()
-        writer.field("batches", collector.lanes.reduce(0) { $0 + $1.lane.spooledBatchCount })
+        writer.field("batches", spool.batchCounts.values.reduce(0, +))
         writer.field("records", store.spooled)
         writer.field("bytes", spool.byteCount)
         writer.field("limit_bytes", spool.byteCountMax)
         writer.field("file_bytes", spool.fileByteCount)
         writer.field("dead_letters", spool.deadLetterCount)
+        writer.field("merged_batches", spool.mergedBatchCount)
+        writer.field("reduced_batches", spool.reducedBatchCount)
+        writer.key("longest_window_s")
+        writer.number(spool.longestWindow.seconds)
         writer.endObject()
         writer.key("memory")
         writer.beginObject()
@@ -98,7 +102,7 @@ extension Routes {
         writer.field("dead_lettered", lane.counts.deadLettered)
         writer.field("in_memory", lane.counts.inMemory)
         writer.field("delivered_batches", runner.deliveredBatchCount)
-        writer.field("spooled_batches", lane.spooledBatchCount)
+        writer.field("spooled_batches", facts.spoolFigures().batchCounts[runner.id] ?? 0)
         writer.field("failures", lane.failureCount)
         writer.key("mean_send_ms")
         writer.number(
@@ -203,7 +207,25 @@ extension Routes {
         )
         page.add(.counter, "logboom_sink_failures_total", "Sends that failed.", byLane { $0.lane.failureCount })
         page.add(.gauge, "logboom_sink_up", "1 while the sink takes batches.", byLane { $0.lane.phase == .up ? 1 : 0 })
-        page.add(.gauge, "logboom_spool_batches", "Batches in the spool.", byLane { $0.lane.spooledBatchCount })
+        page.add(.gauge, "logboom_spool_batches", "Batches in the spool.", byLane { spool.batchCounts[$0.id] ?? 0 })
+        page.add(
+            .counter,
+            "logboom_spool_merged_batches_total",
+            "Spooled batches merged with neighbours, for room.",
+            spool.mergedBatchCount
+        )
+        page.add(
+            .counter,
+            "logboom_spool_reduced_batches_total",
+            "Spooled batches that lost samples or attributes, for room.",
+            spool.reducedBatchCount
+        )
+        page.add(
+            .gauge,
+            "logboom_spool_longest_window_seconds",
+            "Longest window that merging has made.",
+            spool.longestWindow.seconds
+        )
         page.add(.gauge, "logboom_spool_bytes", "Bytes of the batches in the spool.", spool.byteCount)
         page.add(.gauge, "logboom_state_file_bytes", "Size of the state file.", spool.fileByteCount)
         page.add(.gauge, "logboom_spool_limit_bytes", "Size the spool may have.", spool.byteCountMax)

@@ -44,6 +44,14 @@ extension Routes {
                 "the state file was damaged and replaced \(spool.damageCount) times since the start; see the log"
             checks.append(Check(name: "state", status: .degraded, detail: detail))
         }
+        if spool.byteCount * 4 > spool.byteCountMax * 3 {
+            var detail = "the spool holds \(spool.byteCount) of \(spool.byteCountMax) bytes"
+            if spool.mergedBatchCount > 0 {
+                detail +=
+                    "; older windows were merged, up to \(Int(spool.longestWindow.seconds)) s, with every count kept"
+            }
+            checks.append(Check(name: "spool", status: .degraded, detail: detail))
+        }
         if spool.deadLetterCount > 0 {
             let detail = "\(spool.deadLetterCount) batches were set aside because no sink takes them"
             checks.append(Check(name: "dead_letters", status: .degraded, detail: detail))
@@ -90,8 +98,7 @@ extension Routes {
         writeDatabase(store, to: &writer)
         writer.key("spool")
         writer.beginObject()
-        let lanes = collector.lanes.map(\.lane)
-        writer.field("batches", lanes.reduce(0) { $0 + $1.spooledBatchCount })
+        writer.field("batches", spool.batchCounts.values.reduce(0, +))
         writer.field("records", storeLane.lane.counts.spooled)
         writer.field("bytes", spool.byteCount)
         writer.field("limit_bytes", spool.byteCountMax)

@@ -47,22 +47,23 @@ package struct ServiceFacts: Sendable {
 }
 
 package struct SpoolFigures: Sendable {
+    /// Batches that wait, as they stand in the file: fewer than were spilled once windows were merged.
+    package var batchCounts: [Lane: Int] = [:]
     /// The whole file: spool, embedded store, dead letters.
-    package var fileByteCount: Int
+    package var fileByteCount = 0
     /// Of the batches that wait; what `SPOOL_LIMIT` bounds.
-    package var byteCount: Int
-    package var byteCountMax: Int
-    package var deadLetterCount: Int
+    package var byteCount = 0
+    package var byteCountMax = 0
+    package var deadLetterCount = 0
     /// Times the file was found damaged while running, and replaced.
-    package var damageCount: Int
+    package var damageCount = 0
+    /// Batches merged with their neighbours, and batches that lost samples or attribute summaries, because the spool was nearly
+    /// full; and the longest window that came of it.
+    package var mergedBatchCount = 0
+    package var reducedBatchCount = 0
+    package var longestWindow = Duration.zero
 
-    package init(fileByteCount: Int, byteCount: Int, byteCountMax: Int, deadLetterCount: Int, damageCount: Int) {
-        self.fileByteCount = fileByteCount
-        self.byteCount = byteCount
-        self.damageCount = damageCount
-        self.byteCountMax = byteCountMax
-        self.deadLetterCount = deadLetterCount
-    }
+    package init() {}
 }
 
 /// The HTTP face of the daemon: every path, what may be done there, and who answers. Event loop only.

@@ -163,16 +163,7 @@ final class Daemon: @unchecked Sendable {
                 nodeID: identity.id,
                 startedAt: scheduler.now,
                 complaints: complaints,
-                spoolFigures: {
-                    let status = spool.status
-                    return SpoolFigures(
-                        fileByteCount: status.fileByteCount,
-                        byteCount: status.usage.values.reduce(0) { $0 + $1.byteCount },
-                        byteCountMax: spoolByteCountMax,
-                        deadLetterCount: status.deadLetterCount,
-                        damageCount: status.damageCount
-                    )
-                }
+                spoolFigures: { Self.figures(of: spool.status, spoolByteCountMax: spoolByteCountMax) }
             )
         )
 
@@ -186,6 +177,22 @@ final class Daemon: @unchecked Sendable {
         started.get()
         server = HTTPServer(loop: loop, bodyByteCountMax: settings.httpBodyByteCountMax, handler: routes)
         addresses = try Self.listen(settings.listen, server)
+    }
+
+    private static func figures(of status: SpoolStatus, spoolByteCountMax: Int) -> SpoolFigures {
+        var figures = SpoolFigures()
+        for (lane, usage) in status.usage {
+            figures.batchCounts[lane] = usage.batchCount
+            figures.byteCount += usage.byteCount + usage.batchCount * SpoolLimits.rowOverheadByteCount
+        }
+        figures.fileByteCount = status.fileByteCount
+        figures.byteCountMax = spoolByteCountMax
+        figures.deadLetterCount = status.deadLetterCount
+        figures.damageCount = status.damageCount
+        figures.mergedBatchCount = status.mergedBatchCount
+        figures.reducedBatchCount = status.reducedBatchCount
+        figures.longestWindow = status.longestWindow
+        return figures
     }
 
     private static func listen(_ addresses: [ListenAddress], _ server: HTTPServer) throws(StartError) -> [String] {

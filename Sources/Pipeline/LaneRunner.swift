@@ -130,7 +130,13 @@ package final class LaneRunner: @unchecked Sendable {
     }
 
     private func spooled(_ item: DeliveryLane.Item) -> SpooledBatch {
-        SpooledBatch(lane: id, stream: item.stream, sequence: item.sequence, batch: item.batch)
+        SpooledBatch(
+            lane: id,
+            stream: item.stream,
+            sequence: item.sequence,
+            batch: item.batch,
+            wasSent: item.wasSent
+        )
     }
 
     private func send(_ span: BatchSpan, _ items: [DeliveryLane.Item], number: Int) {

@@ -73,12 +73,15 @@ package struct SpooledBatch: Sendable {
     package var stream: StreamID
     package var sequence: Int64
     package var batch: Batch
+    /// Whether a sink may have seen it under this name. The spool then keeps its bounds: it is never merged with another.
+    package var wasSent: Bool
 
-    package init(lane: Lane, stream: StreamID, sequence: Int64, batch: Batch) {
+    package init(lane: Lane, stream: StreamID, sequence: Int64, batch: Batch, wasSent: Bool = false) {
         self.lane = lane
         self.stream = stream
         self.sequence = sequence
         self.batch = batch
+        self.wasSent = wasSent
     }
 }
 
@@ -120,7 +123,8 @@ package protocol Spool: Sendable {
     )
 
     /// The oldest batches of a lane, at most `byteCountMax` payload bytes but at least one batch; `nil` when there are none.
-    /// Unreadable ones are set aside as dead letters on the way and counted.
+    /// Unreadable ones are set aside as dead letters on the way and counted. They count as sent from now on, also after a
+    /// power cut: only batches that were never returned here may have been merged with their neighbours meanwhile.
     func head(
         of lane: Lane,
         byteCountMax: Int,

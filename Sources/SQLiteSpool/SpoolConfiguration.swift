@@ -5,7 +5,7 @@ package import Ports
 package struct SpoolConfiguration: Sendable {
     /// The state directory; made (mode 0750) when it is missing.
     package var directory: String
-    /// Payload bytes, with ``SpoolLimits/rowOverheadByteCount`` for each row, that all lanes together may hold.
+    /// Bytes of payloads as stored, with ``SpoolLimits/rowOverheadByteCount`` for each row, that all lanes together may hold.
     package var spoolByteCountMax: Int
     /// The wall clock, for stamps on dead letters and the names of files set aside.
     package var now: @Sendable () -> Timestamp
@@ -21,6 +21,12 @@ package struct SpoolConfiguration: Sendable {
 package enum SpoolLimits {
     /// What a row costs beside its payload: some 70 bytes of columns, 35 in the index, and what pages leave unused.
     package static let rowOverheadByteCount = 128
+    /// Bytes of one merged batch, unpacked; past it windows are merged no further. Merging holds them about three times.
+    package static let mergedByteCountMax = 4 << 20
+    /// Merges tried for one append that does not fit, before it is refused: a second or so.
+    package static let mergesForRoomMax = 100
+    /// Batches marked as sent beyond those that are: one synced note for so many, not for each drain.
+    package static let sentAheadCount = 256
     /// WAL pages after which they are copied into the file: 1 MiB, so that a hot page is written once for many commits
     /// while the WAL (read whole after a crash) stays small.
     package static let checkpointPageCount = 256
@@ -71,6 +77,11 @@ package struct SpoolStatus: Sendable {
     package var deadLetterByteCount = 0
     /// Dead letters removed because there were too many.
     package var deadLetterDropCount = 0
+    /// Batches that became one with others because the spool was nearly full, and those that lost samples or more.
+    package var mergedBatchCount = 0
+    package var reducedBatchCount = 0
+    /// The longest window that merging has made since the start.
+    package var longestWindow = Duration.zero
     /// Transactions committed, and those of them that waited for the disk.
     package var commitCount = 0
     package var syncCount = 0

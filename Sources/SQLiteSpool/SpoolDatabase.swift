@@ -80,6 +80,20 @@ package final class SpoolDatabase: Spool {
         publish()
         for (append, answer) in zip(appends, answers) { append.completion(answer) }
         confined.store.housekeep()
+        compactIfDue()
+    }
+
+    /// Makes the spool coarser while it is nearly full, a portion a turn: other calls have theirs in between.
+    private func compactIfDue() {
+        let store = confined.store
+        guard store.isCompactionDue, !store.compaction.isScheduled else { return }
+        store.compaction.isScheduled = true
+        perform { [self] (result: Result<Bool, SinkError>) in
+            confined.store.compaction.isScheduled = false
+            if case .success(true) = result { compactIfDue() }
+        } _: { store throws(SQLiteError) in
+            .success(try store.compactIfNearlyFull())
+        }
     }
 
     package func head(

@@ -19,6 +19,10 @@ enum SpoolSalvage {
                     batchCount = try copy(.spool, from: source, into: target) { row in
                         SpoolRow(row).isSound
                     }
+                    // Which of them were sent is not asked of a damaged file: taken as sent, they only are not merged.
+                    try target.execute(
+                        "INSERT INTO spool_sent SELECT lane, stream, max(sequence) FROM spool GROUP BY lane, stream"
+                    )
                     try copy(.deadLetters, from: source, into: target)
                     try copy(.merges, from: source, into: target)
                     try copy(.patterns, from: source, into: target)

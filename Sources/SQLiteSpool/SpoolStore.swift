@@ -23,7 +23,10 @@ final class SpoolStore {
     private(set) var connection: Connection
     private(set) var status = SpoolStatus()
     /// Per lane, the stream to drain first standing first.
-    private var streams: [Lane: [StreamUsage]] = [:]
+    private(set) var streams: [Lane: [StreamUsage]] = [:]
+    /// Per lane and stream, what the table `spool_sent` says.
+    private var sent: [Lane: [StreamID: Int64]] = [:]
+    var compaction = Compaction()
 
     /// Whether commits since the last sync are still only in the operating system's hands.
     private(set) var hasUnsyncedCommits = false
@@ -259,7 +262,42 @@ final class SpoolStore {
             found[lane]?.sort { $0.headID < $1.headID }
         }
         streams = found
+        try loadSent()
         try loadDeadLetters()
+    }
+
+    private func loadSent() throws(SQLiteError) {
+        sent = [:]
+        try connection.query("SELECT lane, stream, through FROM spool_sent") { row in
+            guard let lane = Lane(rawValue: row.text(0)) else { return true }
+            sent[lane, default: [:]][StreamID(rawValue: UInt64(bitPattern: row.integer(1)))] = row.integer(2)
+            return true
+        }
+    }
+
+    /// Up to where the stream's batches may have been sent; 0 when none was.
+    func sentThrough(_ lane: Lane, _ stream: StreamID) -> Int64 { sent[lane]?[stream] ?? 0 }
+
+    func sentThrough(_ lane: Lane, _ stream: StreamID, _ sequence: Int64) {
+        sent[lane, default: [:]][stream] = max(sentThrough(lane, stream), sequence)
+    }
+
+    func noLongerSent(_ lane: Lane, _ stream: StreamID) { sent[lane]?[stream] = nil }
+
+    /// Some rows of a stream, the first of them with `id`, became one.
+    func rowsMerged(
+        _ lane: Lane,
+        _ stream: StreamID,
+        removedCount: Int,
+        byteCountChange: Int
+    ) throws(SQLiteError) {
+        guard let index = streams[lane]?.firstIndex(where: { $0.stream == stream }) else { return }
+        streams[lane]?[index].batchCount -= removedCount
+        streams[lane]?[index].byteCount += byteCountChange
+        if let head = try headRow(lane, stream) {
+            streams[lane]?[index].headID = head.id
+            streams[lane]?[index].headSequence = head.sequence
+        }
     }
 
     func loadDeadLetters() throws(SQLiteError) {
@@ -299,7 +337,7 @@ final class SpoolStore {
     /// The stream of `lane` whose head row is the oldest.
     func firstStream(of lane: Lane) -> StreamID? { streams[lane]?.first?.stream }
 
-    func rowAdded(_ batch: SpooledBatch, id: Int64) {
+    func rowAdded(_ batch: SpooledBatch, id: Int64, byteCount: Int) {
         var usages = streams[batch.lane] ?? []
         let index =
             usages.firstIndex { $0.stream == batch.stream }
@@ -318,7 +356,7 @@ final class SpoolStore {
             }()
         usages[index].batchCount += 1
         usages[index].recordCount += batch.batch.recordCount
-        usages[index].byteCount += batch.batch.payload.count
+        usages[index].byteCount += byteCount
         if batch.sequence < usages[index].headSequence {
             usages[index].headSequence = batch.sequence
             usages[index].headID = id
@@ -337,6 +375,7 @@ final class SpoolStore {
         guard batchCount > 0, let index = streams[lane]?.firstIndex(where: { $0.stream == stream }) else { return }
         guard let head = try headRow(lane, stream) else {
             streams[lane]?.remove(at: index)
+            noLongerSent(lane, stream)
             return
         }
         streams[lane]?[index].batchCount -= batchCount
@@ -357,6 +396,13 @@ final class SpoolStore {
         status.deadLetterDropCount += count
         try loadDeadLetters()
     }
+
+    func batchesMerged(_ count: Int, into window: Duration) {
+        status.mergedBatchCount += count
+        status.longestWindow = max(status.longestWindow, window)
+    }
+
+    func batchReduced() { status.reducedBatchCount += 1 }
 
     func retentionDeleted(_ count: Int) { status.retentionRowCount += count }
 }

@@ -20,18 +20,20 @@ struct SpoolTable {
         name: "aggregated_logs",
         columns: """
             id, message_pattern, count, level, source, first_seen, last_seen, pattern_id, host, tenant, dashboard, bucket, \
-            latency_count, latency_sum, latency_min, latency_max, clock_guessed, metadata, sample_messages
+            latency_count, latency_sum, latency_min, latency_max, clock_guessed, metadata, sample_messages, category, \
+            tags
             """,
-        columnCount: 19,
+        columnCount: 21,
         isNewestFirst: true
     )
 
+    static let sent = SpoolTable(name: "spool_sent", columns: "lane, stream, through", columnCount: 3)
     static let merges = SpoolTable(name: "pattern_merges", columns: "from_id, to_id, message_pattern", columnCount: 3)
 
     /// Throws when a table, a column, or the unique index that the upsert needs is not there: user_version may say one thing
     /// and a damaged schema another. Prepares only, reads no row.
     static func checkSchema(_ connection: Connection) throws(SQLiteError) {
-        for table in [progress, spool, deadLetters, patterns, merges] {
+        for table in [progress, spool, sent, deadLetters, patterns, merges] {
             _ = try connection.statement("SELECT \(table.columns) FROM \(table.name) LIMIT 0")
         }
         _ = try connection.statement(SeriesWriter.sql)

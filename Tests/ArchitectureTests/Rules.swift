@@ -56,6 +56,7 @@ enum Rules {
         Rule(target: "CPostgres", layer: .wrapper),
         Rule(target: "CSystemd", layer: .wrapper),
         Rule(target: "CZlib", layer: .wrapper),
+        Rule(target: "Compression", layer: .wrapper, targets: ["CZlib"]),
         Rule(target: "BlockingExecutor", layer: .wrapper, targets: ["CShims"], system: edge),
         Rule(target: "Settings", layer: .wrapper, targets: ["LogModel"], system: edge),
         Rule(target: "Migrations", layer: .wrapper, targets: ["LogModel"]),
@@ -84,7 +85,10 @@ enum Rules {
         Rule(
             target: "SQLiteSpool",
             layer: .adapter,
-            targets: ["LogModel", "JSONBytes", "Delivery", "Ports", "BlockingExecutor", "SQLiteClient", "Migrations"],
+            targets: [
+                "LogModel", "JSONBytes", "Delivery", "Ports", "BlockingExecutor", "Compression", "SQLiteClient",
+                "Migrations",
+            ],
             system: edge
         ),
         Rule(
@@ -99,7 +103,7 @@ enum Rules {
         Rule(
             target: "ForwardSink",
             layer: .adapter,
-            targets: ["LogModel", "JSONBytes", "Delivery", "Ports", "CZlib", "HTTPClient"],
+            targets: ["LogModel", "JSONBytes", "Delivery", "Ports", "Compression", "HTTPClient"],
             products: nio,
             system: edge
         ),
@@ -174,7 +178,7 @@ enum Rules {
         Guest("CSQLite", only: ["SQLiteClient"], "SQLite's C interface is made safe in one place"),
         Guest("CPostgres", only: ["PostgresClient"], "libpq's C interface is made safe in one place"),
         Guest("CSystemd", only: ["SystemdNotify"], "libsystemd is known where the service manager is talked to"),
-        Guest("CZlib", only: ["ForwardSink", "PipelineTesting"], "compression belongs to the forward protocol"),
+        Guest("CZlib", only: ["Compression", "PipelineTesting"], "zlib's C interface is made safe in one place"),
         Guest(
             "NIOHTTP1",
             only: ["HTTPServing", "HTTPClient", "ForwardSink", "PipelineTesting"],

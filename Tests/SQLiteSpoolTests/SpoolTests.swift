@@ -87,16 +87,18 @@ import Testing
         await spool.close()
     }
 
-    @Test func `at its limit the spool refuses, and takes again when batches left`() async throws {
+    @Test func `at its limit the spool refuses what it cannot merge, and takes again when batches left`() async throws {
         let folder = try TemporaryDirectory()
         let cost = makeBatch(byteCount: 1000).payload.count + SpoolLimits.rowOverheadByteCount
         let spool = openDatabase(folder.path, limit: 3 * cost)
-        for sequence in 1...3 { try await spool.append(spooled(Int64(sequence), makeBatch(byteCount: 1000))).get() }
-        let failure = try #require(await spool.append(spooled(4, makeBatch(byteCount: 1000))).failure)
+        for sequence in 1...3 {
+            try await spool.append(spooled(Int64(sequence), makeBatch(byteCount: 1000), wasSent: true)).get()
+        }
+        let failure = try #require(await spool.append(spooled(4, makeBatch(byteCount: 1000), wasSent: true)).failure)
         #expect(failure.failureClass == .transient)
         #expect(failure.code == "SPOOL_FULL")
         try await spool.remove(through: 1)
-        try await spool.append(spooled(4, makeBatch(byteCount: 1000))).get()
+        try await spool.append(spooled(4, makeBatch(byteCount: 1000), wasSent: true)).get()
         #expect(spool.status.usage[.store]?.batchCount == 3)
         await spool.close()
     }
@@ -105,15 +107,15 @@ import Testing
         let folder = try TemporaryDirectory()
         let cost = makeBatch(byteCount: 1000).payload.count + SpoolLimits.rowOverheadByteCount
         let before = openDatabase(folder.path, limit: 2 * cost)
-        try await before.append(spooled(1, makeBatch(count: 3, byteCount: 1000))).get()
-        try await before.append(spooled(1, stream: .max, makeBatch(count: 4, byteCount: 1000))).get()
+        try await before.append(spooled(1, makeBatch(count: 3, byteCount: 1000), wasSent: true)).get()
+        try await before.append(spooled(1, stream: .max, makeBatch(count: 4, byteCount: 1000), wasSent: true)).get()
         let usage = before.status.usage
         await before.close()
         let after = openDatabase(folder.path, limit: 2 * cost)
         #expect(after.status.recovery == .clean)
         #expect(after.status.usage == usage)
         #expect(after.status.usage[.store]?.streams.map(\.rawValue) == [7, .max])
-        #expect(await after.append(spooled(2, makeBatch(byteCount: 1000))).failure?.code == "SPOOL_FULL")
+        #expect(await after.append(spooled(2, makeBatch(byteCount: 1000), wasSent: true)).failure?.code == "SPOOL_FULL")
         await after.close()
     }
 
@@ -397,7 +399,7 @@ import Testing
         let spool = openDatabase(folder.path)
         try await spool.limitFile(pageCount: 1)
         let secret = "password=hunter2"
-        let batch = makeBatch([Delta(samples: [String(repeating: secret, count: 10_000)])])
+        let batch = makeBatch([Delta(samples: [String(repeating: secret, count: 10_000)], noiseByteCount: 200_000)])
         let failure = try #require(await spool.append(spooled(1, batch)).failure)
         #expect(!failure.description.contains("hunter2"))
         #expect(failure.description.contains("SQLITE_FULL"))

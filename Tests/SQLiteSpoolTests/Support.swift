@@ -36,6 +36,8 @@ struct Delta {
     var last: Int64 = 0
     var latency: LatencySummary?
     var samples: [String] = []
+    /// Bytes of one more sample, which no compressor makes smaller.
+    var noiseByteCount = 0
     var attributes: [(key: String, values: [(String, Int)], other: Int)] = []
 }
 
@@ -80,8 +82,13 @@ func makeBatch(
                 }
             }
         }
-        writer.append(UInt64(delta.samples.count))
+        writer.append(UInt64(delta.samples.count + (delta.noiseByteCount > 0 ? 1 : 0)))
         for sample in delta.samples { view(sample) { writer.append($0) } }
+        if delta.noiseByteCount > 0 {
+            var generator = SeededGenerator(seed: UInt64(delta.noiseByteCount) ^ delta.id)
+            let noise = (0..<delta.noiseByteCount).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            noise.withUnsafeBufferPointer { writer.append($0) }
+        }
         writer.append(UInt64(delta.attributes.count))
         for attribute in delta.attributes {
             view(attribute.key) { key in
@@ -102,18 +109,19 @@ func makeBatch(
     return Batch(payload: writer.bytes, recordCount: recordCount, seriesCount: deltas.count)
 }
 
-/// A batch of one pattern, its payload of about `byteCount` bytes.
+/// A batch of one pattern, its payload of about `byteCount` bytes, in the spool too.
 func makeBatch(count: Int = 1, byteCount: Int = 100) -> Batch {
-    makeBatch([Delta(count: count, samples: [String(repeating: "x", count: byteCount)])])
+    makeBatch([Delta(count: count, noiseByteCount: byteCount)])
 }
 
 func spooled(
     _ sequence: Int64,
     stream: UInt64 = 7,
     lane: Lane = .store,
-    _ batch: Batch = makeBatch()
+    _ batch: Batch = makeBatch(),
+    wasSent: Bool = false
 ) -> SpooledBatch {
-    SpooledBatch(lane: lane, stream: StreamID(rawValue: stream), sequence: sequence, batch: batch)
+    SpooledBatch(lane: lane, stream: StreamID(rawValue: stream), sequence: sequence, batch: batch, wasSent: wasSent)
 }
 
 extension Timestamp {
