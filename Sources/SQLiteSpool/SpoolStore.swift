@@ -44,10 +44,7 @@ final class SpoolStore {
 
     init(configuration: SpoolConfiguration) {
         self.configuration = configuration
-        (connection, status.recovery) = SpoolFile.open(
-            directory: configuration.directory,
-            now: configuration.now()
-        )
+        (connection, status.recovery) = SpoolFile.open(configuration)
         loadOrReplace()
     }
 
@@ -193,11 +190,7 @@ final class SpoolStore {
     func replaceDamaged(_ error: SQLiteError) {
         status.damageCount += 1
         connection.close()
-        (connection, status.recovery) = SpoolFile.open(
-            directory: configuration.directory,
-            now: configuration.now(),
-            damage: error.description
-        )
+        (connection, status.recovery) = SpoolFile.open(configuration, damage: error.description)
         forgetConnection()
         do throws(SQLiteError) { try load() } catch { streams = [:] }
     }

@@ -120,11 +120,13 @@ enum Rules {
         ),
         Rule(target: "SystemdNotify", layer: .adapter, targets: ["CSystemd"], system: edge),
 
+        Rule(target: "CFaultVFS", layer: .support),
         Rule(
             target: "PipelineTesting",
             layer: .support,
             targets: core.union([
-                "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor", "CShims", "CZlib", "PostgresClient",
+                "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor", "CShims", "CZlib", "CFaultVFS",
+                "PostgresClient",
                 "SQLiteClient", "SQLiteSpool", "PostgresSink", "ForwardSink", "HTTPClient", "HTTPServing",
             ]),
             products: nio,
@@ -174,6 +176,7 @@ enum Rules {
         Guest("CSQLite", only: ["SQLiteClient"], "SQLite's C interface is made safe in one place"),
         Guest("CPostgres", only: ["PostgresClient"], "libpq's C interface is made safe in one place"),
         Guest("CSystemd", only: ["SystemdNotify"], "libsystemd is known where the service manager is talked to"),
+        Guest("CFaultVFS", only: ["PipelineTesting"], "a disk that fails belongs in no program"),
         Guest("CZlib", only: ["ForwardSink", "PipelineTesting"], "compression belongs to the forward protocol"),
         Guest(
             "NIOHTTP1",
