@@ -103,11 +103,12 @@ let package = Package(
         ),
 
         // Tests.
+        .target(name: "CFaultVFS", linkerSettings: [.linkedLibrary("sqlite3")]),
         .target(
             name: "PipelineTesting",
             dependencies: [
-                "LogModel", "JSONBytes", "Delivery", "Ports", "Pipeline", "PostgresClient", "CZlib", nioCore, nioPosix,
-                nioHTTP1,
+                "LogModel", "JSONBytes", "Delivery", "Ports", "Pipeline", "PostgresClient", "CZlib", "CFaultVFS",
+                nioCore, nioPosix, nioHTTP1,
             ]
         ),
         .testTarget(name: "LogModelTests", dependencies: ["LogModel", "PipelineTesting"]),
@@ -162,7 +163,7 @@ let package = Package(
 /// Targets that touch C pointers say `unsafe` at every such use.
 let cFacing: Set<String> = ["SQLiteClient", "PostgresClient"]
 
-for target in package.targets where target.type != .system && target.name != "CShims" {
+for target in package.targets where target.type != .system && !["CShims", "CFaultVFS"].contains(target.name) {
     var settings: [SwiftSetting] = [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("MemberImportVisibility"),

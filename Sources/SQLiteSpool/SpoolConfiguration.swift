@@ -9,6 +9,8 @@ package struct SpoolConfiguration: Sendable {
     package var spoolByteCountMax: Int
     /// The wall clock, for stamps on dead letters and the names of files set aside.
     package var now: @Sendable () -> Timestamp
+    /// The VFS through which the file is reached: tests put one there that fails; `nil` for SQLite's own.
+    package var vfsName: String?
 
     package init(directory: String, spoolByteCountMax: Int, now: @escaping @Sendable () -> Timestamp) {
         self.directory = directory

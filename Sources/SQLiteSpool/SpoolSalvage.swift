@@ -1,40 +1,44 @@
+internal import Delivery
+internal import Glibc
 internal import LogModel
 internal import Ports
 internal import SQLiteClient
 
-/// Copies what can still be read from a damaged file. Best effort, bounded in time; the damaged file is left as it is.
+/// Copies what can still be read from a damaged file. Best effort, bounded in time; the damaged file is only read.
 ///
 /// Progress goes first: batches salvaged without it would be counted again by the embedded store. Patterns go last and
 /// newest first, as they can be many.
 enum SpoolSalvage {
-    /// Returns the number of spooled batches copied, each with a right checksum.
-    static func copyReadable(from path: String, into target: Connection) -> Int {
-        var batchCount = 0
+    /// Returns the number of spooled batches copied, each with a right checksum. Throws when the new file is the trouble (a
+    /// full disk): nothing half is in it then, and it must not take the old one's place.
+    static func copyReadable(from path: String, into target: Connection, vfs: String?) throws(SQLiteError) -> Int {
+        var information = stat()
+        // Not from a folder, a pipe or a device.
+        guard stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFREG else { return 0 }
+        let source: Connection
         do throws(SQLiteError) {
-            let source = try Connection(path: path, access: .damaged)
-            defer { source.close() }
-            try source.withDeadline(after: SpoolLimits.salvageDuration) { () throws(SQLiteError) in
-                try target.transaction { () throws(SQLiteError) -> Connection.Verdict<Void> in
-                    try copy(.progress, from: source, into: target)
-                    batchCount = try copy(.spool, from: source, into: target) { row in
-                        SpoolRow(row).isSound
-                    }
-                    // Which of them were sent is not asked of a damaged file: taken as sent, they only are not merged.
-                    try target.execute(
-                        "INSERT INTO spool_sent SELECT lane, stream, max(sequence) FROM spool GROUP BY lane, stream"
-                    )
-                    try copy(.deadLetters, from: source, into: target)
-                    try copy(.merges, from: source, into: target)
-                    try copy(.patterns, from: source, into: target)
-                    return .commit(())
-                }
-            }
+            source = try Connection(path: path, access: .damaged, vfs: vfs)
         } catch {
-            // Either the damaged file cannot be opened at all, or the new one takes no more (disk full) and holds nothing
-            // half: the transaction was rolled back. The caller reports what was salvaged, so this is said too.
-            batchCount = 0
+            // Cannot be opened at all: nothing is readable.
+            return 0
         }
-        return batchCount
+        defer { source.close() }
+        return try source.withDeadline(after: SpoolLimits.salvageDuration) { () throws(SQLiteError) in
+            try target.transaction { () throws(SQLiteError) -> Connection.Verdict<Int> in
+                try copy(.progress, from: source, into: target)
+                let batchCount = try copy(.spool, from: source, into: target) { row in
+                    SpoolRow(row).isSound
+                }
+                // Which of them were sent is not asked of a damaged file: taken as sent, they only are not merged.
+                try target.execute(
+                    "INSERT INTO spool_sent SELECT lane, stream, max(sequence) FROM spool GROUP BY lane, stream"
+                )
+                try copy(.deadLetters, from: source, into: target)
+                try copy(.merges, from: source, into: target)
+                try copy(.patterns, from: source, into: target)
+                return .commit(batchCount)
+            }
+        }
     }
 
     /// Reads from one end until it breaks, then from the other; what lies between is lost with the damaged pages.
@@ -61,7 +65,7 @@ enum SpoolSalvage {
                 }
             } catch {
                 // A row that the schema refuses is damaged; anything else is trouble with the new file.
-                if !error.code.matches(.constraint) { failure = error }
+                if error.failureClass != .poison { failure = error }
             }
             return failure == nil
         }

@@ -47,10 +47,7 @@ final class SpoolStore {
 
     init(configuration: SpoolConfiguration) {
         self.configuration = configuration
-        (connection, status.recovery) = SpoolFile.open(
-            directory: configuration.directory,
-            now: configuration.now()
-        )
+        (connection, status.recovery) = SpoolFile.open(configuration)
         loadOrReplace()
     }
 
@@ -196,11 +193,7 @@ final class SpoolStore {
     func replaceDamaged(_ error: SQLiteError) {
         status.damageCount += 1
         connection.close()
-        (connection, status.recovery) = SpoolFile.open(
-            directory: configuration.directory,
-            now: configuration.now(),
-            damage: error.description
-        )
+        (connection, status.recovery) = SpoolFile.open(configuration, damage: error.description)
         forgetConnection()
         do throws(SQLiteError) { try load() } catch { streams = [:] }
     }

@@ -20,8 +20,7 @@ struct SpoolTable {
         name: "aggregated_logs",
         columns: """
             id, message_pattern, count, level, source, first_seen, last_seen, pattern_id, host, tenant, dashboard, bucket, \
-            latency_count, latency_sum, latency_min, latency_max, clock_guessed, metadata, sample_messages, category, \
-            tags
+            latency_count, latency_sum, latency_min, latency_max, clock_guessed, metadata, sample_messages, category, tags
             """,
         columnCount: 21,
         isNewestFirst: true

@@ -124,11 +124,13 @@ enum Rules {
         ),
         Rule(target: "SystemdNotify", layer: .adapter, targets: ["CSystemd"], system: edge),
 
+        Rule(target: "CFaultVFS", layer: .support),
         Rule(
             target: "PipelineTesting",
             layer: .support,
             targets: core.union([
-                "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor", "CShims", "CZlib", "PostgresClient",
+                "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor", "CShims", "CZlib", "CFaultVFS",
+                "PostgresClient",
                 "SQLiteClient", "SQLiteSpool", "PostgresSink", "ForwardSink", "HTTPClient", "HTTPServing",
             ]),
             products: nio,
@@ -179,6 +181,7 @@ enum Rules {
         Guest("CPostgres", only: ["PostgresClient"], "libpq's C interface is made safe in one place"),
         Guest("CSystemd", only: ["SystemdNotify"], "libsystemd is known where the service manager is talked to"),
         Guest("CZlib", only: ["Compression", "PipelineTesting"], "zlib's C interface is made safe in one place"),
+        Guest("CFaultVFS", only: ["PipelineTesting"], "a disk that fails belongs in no program"),
         Guest(
             "NIOHTTP1",
             only: ["HTTPServing", "HTTPClient", "ForwardSink", "PipelineTesting"],

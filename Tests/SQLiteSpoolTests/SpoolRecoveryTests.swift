@@ -173,6 +173,30 @@ import Testing
         try await use(database)
     }
 
+    @Test func `a replacement cut short between its two renames is finished at the next start`() async throws {
+        let folder = try await makeFile()
+        // The broken file was moved aside already, the new one has no name yet.
+        try FileManager.default.moveItem(atPath: folder.database, toPath: folder.database + ".new")
+        try Data("broken".utf8).write(to: URL(fileURLWithPath: folder.database + ".damaged-20250115T103000Z"))
+        let database = openDatabase(folder.path)
+        #expect(database.status.recovery == .clean)
+        #expect(database.status.usage[.store]?.batchCount == 11)
+        #expect(!folder.names.contains("logboom.db.new"))
+        try await use(database)
+    }
+
+    @Test func `a replacement cut short before it was ready is made again from the broken file`() async throws {
+        let folder = try await makeFile()
+        try tamper(folder.database, "PRAGMA user_version=99")
+        for suffix in ["", "-wal", "-shm"] {
+            try Data("half".utf8).write(to: URL(fileURLWithPath: folder.database + ".new" + suffix))
+        }
+        let database = openDatabase(folder.path)
+        #expect(salvage(database)?.batches == 11)
+        #expect(folder.names.filter { $0.contains(".new") }.isEmpty, "\(folder.names)")
+        try await use(database)
+    }
+
     @Test func `progress and patterns are salvaged too, so nothing is counted again`() async throws {
         let folder = try await makeFile()
         try tamper(folder.database, "PRAGMA user_version=99")
