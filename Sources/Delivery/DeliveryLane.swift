@@ -30,6 +30,14 @@ package struct DeliveryLane {
         package var wasSent: Bool
     }
 
+    /// An item on its way to the dead letters, whole or in part.
+    package struct SetAside: Sendable {
+        package var item: Item
+        package var parts: [RefusedPart]
+        /// What takes the item's place, under its name.
+        package var rest: Batch?
+    }
+
     package enum Action: Sendable {
         /// Ask the sink to apply these items, which are all of the span, and call back with the number.
         case send(BatchSpan, [Item], number: Int)
@@ -37,8 +45,9 @@ package struct DeliveryLane {
         case spill(Item)
         case readSpool
         case removeSpooled(StreamID, through: Int64)
-        /// Set this batch aside: the sink will never take it.
-        case setAside(Item, reason: String)
+        /// Set these aside, all or none: the sink will never take them. Where the spool holds the item, its rest takes the
+        /// item's place in the same transaction.
+        case setAside([SetAside])
         /// The batch of this ticket is durable: at the sink, in the spool, or set aside.
         case acknowledge(ticket: Int)
         case scheduleRetry(at: MonotonicTime)

@@ -97,11 +97,8 @@ package final class LaneRunner: @unchecked Sendable {
                 // The sink remembers what it applied: a batch left in the spool costs a look, not a count.
                 if case .failure(let error) = result { log.warning("lane \(id.rawValue): \(error)") }
             }
-        case .setAside(let item, let reason):
-            log.error("lane \(id.rawValue): set aside a batch of \(item.batch.recordCount) records: \(reason)")
-            spool.deadLetter(spooled(item), reason: reason) { result in
-                self.scheduler.execute { self.settingAsideEnded(item, result) }
-            }
+        case .setAside(let letters):
+            setAside(letters)
         case .acknowledge(let ticket):
             onAcknowledge(ticket)
         case .scheduleRetry(let time):
@@ -157,7 +154,15 @@ package final class LaneRunner: @unchecked Sendable {
             }
         case .failure(let error):
             lastError = error
-            perform(lane.sendFailed(number, error.failureClass, reason: error.description, now: now))
+            perform(
+                lane.sendFailed(
+                    number,
+                    error.failureClass,
+                    reason: error.description,
+                    refused: error.refused,
+                    now: now
+                )
+            )
         }
     }
 
@@ -192,13 +197,27 @@ package final class LaneRunner: @unchecked Sendable {
         }
     }
 
-    private func settingAsideEnded(_ item: DeliveryLane.Item, _ result: Result<Void, SinkError>) {
+    private func setAside(_ letters: [DeliveryLane.SetAside]) {
+        let parts = letters.flatMap(\.parts)
+        let refused = parts.reduce(0) { $0 + $1.batch.recordCount }
+        let all = letters.reduce(0) { $0 + $1.item.batch.recordCount }
+        log.error(
+            "lane \(id.rawValue): set aside \(refused) of \(all) records, for a person to look at: "
+                + (parts.first?.reason ?? "refused")
+        )
+        let batches = letters.map { SetAsideBatch(spooled($0.item), parts: $0.parts, rest: $0.rest) }
+        spool.setAside(batches) { result in
+            self.scheduler.execute { self.settingAsideEnded(letters, result) }
+        }
+    }
+
+    private func settingAsideEnded(_ letters: [DeliveryLane.SetAside], _ result: Result<Void, SinkError>) {
         switch result {
         case .success:
-            perform(lane.settingAsideSucceeded(item, now: scheduler.now))
+            perform(lane.settingAsideSucceeded(letters, now: scheduler.now))
         case .failure(let error):
             log.error("lane \(id.rawValue): \(error)")
-            perform(lane.settingAsideFailed(item, now: scheduler.now))
+            perform(lane.settingAsideFailed(letters, now: scheduler.now))
         }
     }
 

@@ -104,14 +104,11 @@ package final class SpoolDatabase: Spool {
         giveSpaceBack()
     }
 
-    package func deadLetter(
-        _ batch: SpooledBatch,
-        reason: String,
+    package func setAside(
+        _ batches: [SetAsideBatch],
         completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
     ) {
-        perform(completion) { store throws(SQLiteError) in
-            .success(try store.deadLetter(batch, reason: reason))
-        }
+        perform(completion) { store throws(SQLiteError) in .success(try store.setAside(batches)) }
     }
 
     package func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void) {

@@ -334,7 +334,9 @@ final class SpoolStore {
         recordCount: Int,
         byteCount: Int
     ) throws(SQLiteError) {
-        guard batchCount > 0, let index = streams[lane]?.firstIndex(where: { $0.stream == stream }) else { return }
+        guard batchCount > 0 || recordCount != 0 || byteCount != 0,
+            let index = streams[lane]?.firstIndex(where: { $0.stream == stream })
+        else { return }
         guard let head = try headRow(lane, stream) else {
             streams[lane]?.remove(at: index)
             return

@@ -23,16 +23,19 @@ import Testing
         var outages = 0
         var crashes = 0
         var deadLetters = 0
+        var refusedParts = 0
         for seed in 0..<100 as Range<UInt64> {
             var simulation = LaneSimulation(seed: seed)
             simulation.run(batchCount: 60)
             outages += simulation.outageCount
             crashes += simulation.crashCount
             deadLetters += simulation.deadLetters.count
+            refusedParts += simulation.refusedParts.count
         }
         #expect(outages > 200)
         #expect(crashes > 20)
         #expect(deadLetters > 20)
+        #expect(refusedParts > 20)
     }
 
     @Test func `a sink that forgets what it applied is found out`() {

@@ -121,12 +121,11 @@ private final class MemorySpool: Spool {
         completion(.success(()))
     }
 
-    func deadLetter(
-        _ batch: SpooledBatch,
-        reason: String,
+    func setAside(
+        _ batches: [SetAsideBatch],
         completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
     ) {
-        state.withLock { $0.deadLetters += 1 }
+        state.withLock { $0.deadLetters += batches.count }
         completion(.success(()))
     }
 
