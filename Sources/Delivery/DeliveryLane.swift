@@ -118,6 +118,9 @@ package struct DeliveryLane {
     var liveSequence: Int64 = 0
     var backlog: StreamID
     var backlogSequence: Int64 = 0
+    /// Dead letters that a person had sent again.
+    var replay: StreamID
+    var replaySequence: Int64 = 0
 
     /// Sealed, not yet named.
     var waiting: [Fresh] = []
@@ -146,13 +149,14 @@ package struct DeliveryLane {
         var generator = generator
         live = StreamID(rawValue: generator.next())
         backlog = StreamID(rawValue: generator.next())
+        replay = StreamID(rawValue: generator.next())
         self.generator = generator
         self.spooledBatchCount = spooledBatchCount
         counts.spooled = spooledRecordCount
     }
 
     /// The streams it sends under besides those in the spool: with them, all that the sink must remember.
-    package var streams: [StreamID] { [live, backlog] }
+    package var streams: [StreamID] { [live, backlog, replay] }
 
     /// How it would treat a batch sealed now.
     package var readiness: Batcher.Readiness {

@@ -246,6 +246,24 @@ extension DeliveryLane {
         return [.scheduleRetry(at: retry)]
     }
 
+    // MARK: Dead letters sent again
+
+    /// The name under which the next dead letter goes back into the spool. Never given twice, so a letter that does not get
+    /// there leaves a hole, which the spool's order allows for.
+    package mutating func nextReplayName() -> (stream: StreamID, sequence: Int64) {
+        replaySequence += 1
+        return (replay, replaySequence)
+    }
+
+    /// A dead letter is a batch of the spool again. `wasCounted`: it is among ``Counts/deadLettered``; one that an earlier
+    /// process set aside is not, and is new here.
+    package mutating func replaySucceeded(recordCount: Int, wasCounted: Bool, now: MonotonicTime) -> [Action] {
+        if wasCounted { counts.deadLettered -= recordCount }
+        counts.spooled += recordCount
+        spooledBatchCount += 1
+        return pump(now: now)
+    }
+
     // MARK: Time
 
     package mutating func retryDue(now: MonotonicTime) -> [Action] {

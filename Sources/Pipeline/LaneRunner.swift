@@ -19,6 +19,9 @@ package final class LaneRunner: @unchecked Sendable {
     package private(set) var spillFailureCount = 0
     package private(set) var sendSeconds = 0.0
     package private(set) var sendCount = 0
+    /// Records of dead letters put back into the spool, and those of them that an earlier process had set aside.
+    package private(set) var replayedRecordCount = 0
+    package private(set) var replayedForeignRecordCount = 0
 
     private let spool: any Spool
     private let node: NodeID
@@ -68,6 +71,26 @@ package final class LaneRunner: @unchecked Sendable {
     /// Tries a sink that is away without waiting for the pause to end.
     package func retryNow() {
         perform(lane.configurationChanged(now: scheduler.now))
+    }
+
+    /// Puts a dead letter back into the spool and delivers it from there. `completion` is called on the loop.
+    package func replay(deadLetter id: Int64, completion: @escaping (Result<Replay, SinkError>) -> Void) {
+        scheduler.preconditionOnLoop()
+        let completion = LoopConfined(completion)
+        spool.replay(deadLetter: id, of: self.id, as: lane.nextReplayName()) { result in
+            self.scheduler.execute {
+                self.replayEnded(deadLetter: id, result)
+                completion.value(result)
+            }
+        }
+    }
+
+    private func replayEnded(deadLetter id: Int64, _ result: Result<Replay, SinkError>) {
+        guard case .success(.done(let recordCount, let wasCounted)) = result else { return }
+        replayedRecordCount += recordCount
+        if !wasCounted { replayedForeignRecordCount += recordCount }
+        log.notice("lane \(self.id.rawValue): dead letter \(id), \(recordCount) records, is sent again")
+        perform(lane.replaySucceeded(recordCount: recordCount, wasCounted: wasCounted, now: scheduler.now))
     }
 
     package func stop() {

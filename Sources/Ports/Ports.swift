@@ -158,6 +158,15 @@ package protocol Spool: Sendable {
     /// with the same, it changes nothing.
     func setAside(_ batches: [SetAsideBatch], completion: @escaping @Sendable (Result<Void, SinkError>) -> Void)
 
+    /// Puts a dead letter of `lane` back into the spool as a batch of the name given, which no sink has seen. One transaction,
+    /// synced: it is in one of the two places, whenever the process ends.
+    func replay(
+        deadLetter id: Int64,
+        of lane: Lane,
+        as name: (stream: StreamID, sequence: Int64),
+        completion: @escaping @Sendable (Result<Replay, SinkError>) -> Void
+    )
+
     /// Syncs everything so far to the disk, then says what each lane holds.
     func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void)
 }

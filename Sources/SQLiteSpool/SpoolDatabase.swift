@@ -111,6 +111,15 @@ package final class SpoolDatabase: Spool {
         perform(completion) { store throws(SQLiteError) in .success(try store.setAside(batches)) }
     }
 
+    package func replay(
+        deadLetter id: Int64,
+        of lane: Lane,
+        as name: (stream: StreamID, sequence: Int64),
+        completion: @escaping @Sendable (Result<Replay, SinkError>) -> Void
+    ) {
+        perform(completion) { store throws(SQLiteError) in try store.replay(deadLetter: id, of: lane, as: name) }
+    }
+
     package func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void) {
         perform(completion) { store throws(SQLiteError) in
             if store.hasUnsyncedCommits {
@@ -257,6 +266,27 @@ package final class SpoolDatabase: Spool {
     private func publish() {
         confined.store.refreshStatus()
         published.withLock { $0 = confined.store.status }
+    }
+}
+
+extension SpoolDatabase: DeadLetterBox {
+    package func deadLetters(
+        after id: Int64,
+        limit: Int,
+        completion: @escaping @Sendable (Result<[DeadLetter], SinkError>) -> Void
+    ) {
+        perform(completion) { store throws(SQLiteError) in .success(try store.deadLetters(after: id, limit: limit)) }
+    }
+
+    package func deadLetter(_ id: Int64, completion: @escaping @Sendable (Result<DeadLetter?, SinkError>) -> Void) {
+        perform(completion) { store throws(SQLiteError) in .success(try store.deadLetter(id)) }
+    }
+
+    package func dropDeadLetter(
+        _ id: Int64,
+        completion: @escaping @Sendable (Result<DeadLetter?, SinkError>) -> Void
+    ) {
+        perform(completion) { store throws(SQLiteError) in .success(try store.dropDeadLetter(id)) }
     }
 }
 

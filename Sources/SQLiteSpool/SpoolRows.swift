@@ -53,7 +53,7 @@ extension SpoolStore {
         return answers
     }
 
-    private static func refusal(_ code: String, _ sentence: String) -> SinkError {
+    static func refusal(_ code: String, _ sentence: String) -> SinkError {
         SinkError(.transient, code: code, sentence)
     }
 
@@ -71,7 +71,7 @@ extension SpoolStore {
         return isThere
     }
 
-    private func insert(_ batch: SpooledBatch) throws(SQLiteError) {
+    func insert(_ batch: SpooledBatch) throws(SQLiteError) {
         let recordCount = Int64(batch.batch.recordCount)
         let seriesCount = Int64(batch.batch.seriesCount)
         try batch.batch.payload.withUnsafeBufferPointer { payload throws(SQLiteError) in

@@ -23,6 +23,7 @@ struct LaneSimulation {
         case spoolRead(run: Int)
         case removed(StreamID, through: Int64, run: Int)
         case setAside([DeliveryLane.SetAside], run: Int, isKept: Bool)
+        case replayed(Letter, StreamID, sequence: Int64, run: Int)
         case retry(run: Int)
         case probe(run: Int)
         case patience(Int, run: Int)
@@ -34,6 +35,12 @@ struct LaneSimulation {
         case failed(FailureClass, refused: [RefusedBatch] = [])
     }
 
+    private struct Letter {
+        var batch: Batch
+        /// The lane's life that set it aside.
+        var run: Int
+    }
+
     /// What of a batch a payload of the simulation stands for.
     private enum Share: UInt8 { case whole, refused, rest }
 
@@ -43,6 +50,10 @@ struct LaneSimulation {
     /// Set aside, by number: whole batches, and refused parts; how often.
     private(set) var deadLetters: [Int: Int] = [:]
     private(set) var refusedParts: [Int: Int] = [:]
+    /// What the file holds of them, until a person has it sent again.
+    private var letters: [Letter] = []
+    private(set) var replayCount = 0
+    private var appliedParts: [Int: Int] = [:]
     /// Batches of which the sink holds what was left of them.
     private var appliedRests: Set<Int> = []
     private(set) var violations: [String] = []
@@ -68,6 +79,8 @@ struct LaneSimulation {
     /// Records handed to this life of the lane, or found in the spool at its start.
     private var givenCount = 0
     private let breaksRule: Bool
+    /// Whether, when all is quiet, a person mends the sink and has everything sent again that was set aside.
+    private var mendsAndReplays = false
     private let isTracing = getenv("LOGBOOM_TEST_TRACE") != nil
 
     /// - Parameter breaksRule: the canary: a sink that forgets what it applied, which the checks must notice.
@@ -89,6 +102,7 @@ struct LaneSimulation {
             poison: draw(5)
         )
         if breaksRule { faults.answerLost = 30 }
+        mendsAndReplays = Bool.random(using: &generator)
     }
 
     /// Seals `batchCount` batches under faults, then stops the faults and runs until everything has drained.
@@ -106,7 +120,10 @@ struct LaneSimulation {
             }
             handle(event)
             checkConservation()
-            if sealedCount == batchCount && isDrained { break }
+            if sealedCount == batchCount && isDrained {
+                guard mendsAndReplays, !letters.isEmpty else { break }
+                mendAndReplay()
+            }
             if !violations.isEmpty { break }
             if steps > batchCount * 2000 {
                 violations.append("not drained after \(steps) steps")
@@ -117,9 +134,29 @@ struct LaneSimulation {
 
     var isDrained: Bool { lane.isSettled && spool.isEmpty && lane.counts.spooled == 0 && now > spoolBusyUntil }
 
+    /// A person's part: the sink takes everything from now on, and every dead letter goes back into the spool.
+    private mutating func mendAndReplay() {
+        faults.poison = 0
+        for letter in letters {
+            let name = lane.nextReplayName()
+            pushToSpool(.replayed(letter, name.stream, sequence: name.sequence, run: run))
+        }
+        letters = []
+    }
+
     /// What is wrong at the end; empty when every promise held.
     func check() -> [String] {
         var wrong = violations
+        if replayCount > 0 {
+            // Everything set aside is at the sink now, once.
+            for number in refusedParts.keys where appliedParts[number] != 1 {
+                wrong.append("the refused part of batch \(number) was counted \(appliedParts[number] ?? 0) times")
+            }
+            for number in deadLetters.keys where appliedCount[number] != 1 {
+                wrong.append("batch \(number), sent again, was counted \(appliedCount[number] ?? 0) times")
+            }
+            if lane.counts.deadLettered != 0 { wrong.append("still counted as dead-lettered after all was sent again") }
+        }
         for number in 1...max(1, sealedCount) where sealedCount > 0 {
             let count = appliedCount[number] ?? 0
             let isSetAside = deadLetters[number] != nil
@@ -129,7 +166,9 @@ struct LaneSimulation {
             if count == 1, appliedRests.contains(number) != (refusedParts[number] != nil) {
                 wrong.append("the refused part of batch \(number) is lost, or counted as well")
             }
-            if count == 1 && isSetAside { wrong.append("batch \(number) was counted and set aside") }
+            if count == 1 && isSetAside && replayCount == 0 {
+                wrong.append("batch \(number) was counted and set aside")
+            }
             if count == 0 && !isSetAside && !unacknowledgedAtCrash.contains(number) {
                 wrong.append("batch \(number) is lost")
             }
@@ -188,6 +227,13 @@ struct LaneSimulation {
             guard isKept else { return perform(lane.settingAsideFailed(letters, now: now)) }
             for letter in letters { setAside(letter) }
             perform(lane.settingAsideSucceeded(letters, now: now))
+        case .replayed(let letter, let stream, let sequence, let run):
+            guard run == self.run else { return letters.append(letter) }
+            replayCount += 1
+            spool.append((stream, sequence, letter.batch))
+            if letter.run != run { givenCount += letter.batch.recordCount }
+            let count = letter.batch.recordCount
+            perform(lane.replaySucceeded(recordCount: count, wasCounted: letter.run == run, now: now))
         case .retry(let run):
             if run == self.run { perform(lane.retryDue(now: now)) }
         case .probe(let run):
@@ -203,6 +249,7 @@ struct LaneSimulation {
     private mutating func setAside(_ letter: DeliveryLane.SetAside) {
         for part in letter.parts {
             let (number, share) = Self.identity(part.batch)
+            letters.append(Letter(batch: part.batch, run: run))
             if share == .refused { refusedParts[number, default: 0] += 1 } else { deadLetters[number, default: 0] += 1 }
         }
         let row = spool.firstIndex { $0.stream == letter.item.stream && $0.sequence == letter.item.sequence }
@@ -308,6 +355,10 @@ struct LaneSimulation {
         if known <= span.previous {
             applied[span.stream] = span.last
             for (number, share) in items.map({ Self.identity($0.batch) }) {
+                if share == .refused {
+                    appliedParts[number, default: 0] += 1
+                    continue
+                }
                 appliedCount[number, default: 0] += 1
                 if share == .rest { appliedRests.insert(number) }
             }

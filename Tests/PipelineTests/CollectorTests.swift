@@ -129,6 +129,15 @@ private final class MemorySpool: Spool {
         completion(.success(()))
     }
 
+    func replay(
+        deadLetter id: Int64,
+        of lane: Lane,
+        as name: (stream: StreamID, sequence: Int64),
+        completion: @escaping @Sendable (Result<Replay, SinkError>) -> Void
+    ) {
+        completion(.success(.unknown))
+    }
+
     func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void) {
         completion(.success([:]))
     }
