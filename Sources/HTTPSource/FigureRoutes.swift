@@ -12,6 +12,8 @@ extension Routes {
     func statsPage() -> [UInt8] {
         let counters = collector.counters
         let store = storeLane.lane.counts
+        // Dead letters of earlier processes that a person had sent again came in like what was found in the spool.
+        let recovered = counters.recovered + storeLane.replayedForeignRecordCount
         let process = ProcessFigures.current()
         let spool = facts.spoolFigures()
         var writer = JSONWriter(byteCountEstimate: 2048)
@@ -21,8 +23,8 @@ extension Routes {
         writer.field("uptime_s", Int(scheduler.now.since(facts.startedAt).seconds))
         writer.key("records")
         writer.beginObject()
-        writer.field("accepted", counters.accepted + counters.recovered)
-        writer.field("recovered", counters.recovered)
+        writer.field("accepted", counters.accepted + recovered)
+        writer.field("recovered", recovered)
         writer.field("delivered", store.delivered)
         writer.field("spooled", store.spooled)
         writer.field("dead_lettered", store.deadLettered)
@@ -172,7 +174,13 @@ extension Routes {
             .counter,
             "logboom_records_dead_lettered_total",
             "Records set aside.",
-            byLane { $0.lane.counts.deadLettered }
+            byLane { $0.lane.counts.deadLettered + $0.replayedRecordCount - $0.replayedForeignRecordCount }
+        )
+        page.add(
+            .counter,
+            "logboom_records_replayed_total",
+            "Records of dead letters that were sent again.",
+            byLane { $0.replayedRecordCount }
         )
         page.add(.gauge, "logboom_records_spooled", "Records in the spool.", byLane { $0.lane.counts.spooled })
         page.add(

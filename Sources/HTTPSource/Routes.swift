@@ -73,6 +73,7 @@ package struct SpoolFigures: Sendable {
 package final class Routes: RequestHandler, @unchecked Sendable {
     let collector: Collector
     let reader: any PatternReader
+    let deadLetters: any DeadLetterBox
     let scheduler: any Scheduler
     let facts: ServiceFacts
     let decoder = BodyDecoder()
@@ -81,9 +82,16 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     var lastAnswers: [SuccessAnswer] = []
     var storeStatus: (status: StoreStatus?, at: MonotonicTime)?
 
-    package init(collector: Collector, reader: any PatternReader, scheduler: any Scheduler, facts: ServiceFacts) {
+    package init(
+        collector: Collector,
+        reader: any PatternReader,
+        deadLetters: any DeadLetterBox,
+        scheduler: any Scheduler,
+        facts: ServiceFacts
+    ) {
         self.collector = collector
         self.reader = reader
+        self.deadLetters = deadLetters
         self.scheduler = scheduler
         self.facts = facts
     }
@@ -91,14 +99,15 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     private enum Route {
         case ingest(requiresTenant: Bool)
         case flush, health, databaseHealth, live, ready, stats, metrics, patterns, tail
+        case deadLetters, deadLetter(Int64), replay(deadLetter: Int64)
 
-        /// An answer without an end has no head to show alone.
-        var isStream: Bool { if case .tail = self { true } else { false } }
-
-        var isPost: Bool {
+        var methods: [HTTPRequest.Method] {
             switch self {
-            case .ingest, .flush: true
-            case .health, .databaseHealth, .live, .ready, .stats, .metrics, .patterns, .tail: false
+            case .ingest, .flush, .replay: [.post]
+            case .health, .databaseHealth, .live, .ready, .stats, .metrics, .patterns, .deadLetters: [.get, .head]
+            case .deadLetter: [.get, .head, .delete]
+            // An answer without an end has no head to show alone.
+            case .tail: [.get]
             }
         }
     }
@@ -116,7 +125,21 @@ package final class Routes: RequestHandler, @unchecked Sendable {
         case "/metrics": .metrics
         case "/v1/patterns": .patterns
         case "/v1/tail": .tail
-        default: nil
+        case "/v1/dead-letters": .deadLetters
+        default: deadLetterRoute(path)
+        }
+    }
+
+    /// `/v1/dead-letters/ID` and `/v1/dead-letters/ID/replay`.
+    private static func deadLetterRoute(_ path: Substring) -> Route? {
+        let prefix = "/v1/dead-letters/"
+        guard path.hasPrefix(prefix) else { return nil }
+        let parts = path.dropFirst(prefix.count).split(separator: "/", omittingEmptySubsequences: false)
+        guard let id = parts.first.flatMap({ Int64($0) }), id > 0 else { return nil }
+        switch parts.dropFirst() {
+        case []: return .deadLetter(id)
+        case ["replay"]: return .replay(deadLetter: id)
+        default: return nil
         }
     }
 
@@ -127,11 +150,8 @@ package final class Routes: RequestHandler, @unchecked Sendable {
                 .problem(.notFound, "There is nothing at this path; see GET /health and GET /stats.")
             )
         }
-        let isAllowed =
-            route.isPost
-            ? request.method == .post : request.method == .get || request.method == .head && !route.isStream
-        guard isAllowed else {
-            let allowed = route.isPost ? "POST" : route.isStream ? "GET" : "GET, HEAD"
+        guard route.methods.contains(request.method) else {
+            let allowed = route.methods.map(\.rawValue).joined(separator: ", ")
             return answer(
                 responder,
                 .problem(.methodNotAllowed, "This path takes \(allowed).", headers: [("Allow", allowed)])
@@ -148,6 +168,10 @@ package final class Routes: RequestHandler, @unchecked Sendable {
         case .metrics: answer(responder, metricsPage())
         case .patterns: patterns(request, responder)
         case .tail: tail(request, responder)
+        case .deadLetters: deadLetters(request, responder)
+        case .deadLetter(let id):
+            request.method == .delete ? dropDeadLetter(id, responder) : deadLetter(id, responder)
+        case .replay(let id): replay(deadLetter: id, responder)
         }
     }
 

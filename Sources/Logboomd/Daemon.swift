@@ -157,6 +157,7 @@ final class Daemon: @unchecked Sendable {
         routes = Routes(
             collector: collector,
             reader: reader,
+            deadLetters: spool,
             scheduler: scheduler,
             facts: ServiceFacts(
                 storeName: store.name,

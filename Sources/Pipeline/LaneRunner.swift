@@ -19,6 +19,9 @@ package final class LaneRunner: @unchecked Sendable {
     package private(set) var spillFailureCount = 0
     package private(set) var sendSeconds = 0.0
     package private(set) var sendCount = 0
+    /// Records of dead letters put back into the spool, and those of them that an earlier process had set aside.
+    package private(set) var replayedRecordCount = 0
+    package private(set) var replayedForeignRecordCount = 0
 
     private let spool: any Spool
     private let node: NodeID
@@ -70,6 +73,26 @@ package final class LaneRunner: @unchecked Sendable {
         perform(lane.configurationChanged(now: scheduler.now))
     }
 
+    /// Puts a dead letter back into the spool and delivers it from there. `completion` is called on the loop.
+    package func replay(deadLetter id: Int64, completion: @escaping (Result<Replay, SinkError>) -> Void) {
+        scheduler.preconditionOnLoop()
+        let completion = LoopConfined(completion)
+        spool.replay(deadLetter: id, of: self.id, as: lane.nextReplayName()) { result in
+            self.scheduler.execute {
+                self.replayEnded(deadLetter: id, result)
+                completion.value(result)
+            }
+        }
+    }
+
+    private func replayEnded(deadLetter id: Int64, _ result: Result<Replay, SinkError>) {
+        guard case .success(.done(let recordCount, let wasCounted)) = result else { return }
+        replayedRecordCount += recordCount
+        if !wasCounted { replayedForeignRecordCount += recordCount }
+        log.notice("lane \(self.id.rawValue): dead letter \(id), \(recordCount) records, is sent again")
+        perform(lane.replaySucceeded(recordCount: recordCount, wasCounted: wasCounted, now: scheduler.now))
+    }
+
     package func stop() {
         perform(lane.stopped())
     }
@@ -97,11 +120,8 @@ package final class LaneRunner: @unchecked Sendable {
                 // The sink remembers what it applied: a batch left in the spool costs a look, not a count.
                 if case .failure(let error) = result { log.warning("lane \(id.rawValue): \(error)") }
             }
-        case .setAside(let item, let reason):
-            log.error("lane \(id.rawValue): set aside a batch of \(item.batch.recordCount) records: \(reason)")
-            spool.deadLetter(spooled(item), reason: reason) { result in
-                self.scheduler.execute { self.settingAsideEnded(item, result) }
-            }
+        case .setAside(let letters):
+            setAside(letters)
         case .acknowledge(let ticket):
             onAcknowledge(ticket)
         case .scheduleRetry(let time):
@@ -163,7 +183,15 @@ package final class LaneRunner: @unchecked Sendable {
             }
         case .failure(let error):
             lastError = error
-            perform(lane.sendFailed(number, error.failureClass, reason: error.description, now: now))
+            perform(
+                lane.sendFailed(
+                    number,
+                    error.failureClass,
+                    reason: error.description,
+                    refused: error.refused,
+                    now: now
+                )
+            )
         }
     }
 
@@ -198,13 +226,27 @@ package final class LaneRunner: @unchecked Sendable {
         }
     }
 
-    private func settingAsideEnded(_ item: DeliveryLane.Item, _ result: Result<Void, SinkError>) {
+    private func setAside(_ letters: [DeliveryLane.SetAside]) {
+        let parts = letters.flatMap(\.parts)
+        let refused = parts.reduce(0) { $0 + $1.batch.recordCount }
+        let all = letters.reduce(0) { $0 + $1.item.batch.recordCount }
+        log.error(
+            "lane \(id.rawValue): set aside \(refused) of \(all) records, for a person to look at: "
+                + (parts.first?.reason ?? "refused")
+        )
+        let batches = letters.map { SetAsideBatch(spooled($0.item), parts: $0.parts, rest: $0.rest) }
+        spool.setAside(batches) { result in
+            self.scheduler.execute { self.settingAsideEnded(letters, result) }
+        }
+    }
+
+    private func settingAsideEnded(_ letters: [DeliveryLane.SetAside], _ result: Result<Void, SinkError>) {
         switch result {
         case .success:
-            perform(lane.settingAsideSucceeded(item, now: scheduler.now))
+            perform(lane.settingAsideSucceeded(letters, now: scheduler.now))
         case .failure(let error):
             log.error("lane \(id.rawValue): \(error)")
-            perform(lane.settingAsideFailed(item, now: scheduler.now))
+            perform(lane.settingAsideFailed(letters, now: scheduler.now))
         }
     }
 

@@ -118,14 +118,20 @@ package final class SpoolDatabase: Spool {
         giveSpaceBack()
     }
 
-    package func deadLetter(
-        _ batch: SpooledBatch,
-        reason: String,
+    package func setAside(
+        _ batches: [SetAsideBatch],
         completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
     ) {
-        perform(completion) { store throws(SQLiteError) in
-            .success(try store.deadLetter(batch, reason: reason))
-        }
+        perform(completion) { store throws(SQLiteError) in .success(try store.setAside(batches)) }
+    }
+
+    package func replay(
+        deadLetter id: Int64,
+        of lane: Lane,
+        as name: (stream: StreamID, sequence: Int64),
+        completion: @escaping @Sendable (Result<Replay, SinkError>) -> Void
+    ) {
+        perform(completion) { store throws(SQLiteError) in try store.replay(deadLetter: id, of: lane, as: name) }
     }
 
     package func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void) {
@@ -274,6 +280,27 @@ package final class SpoolDatabase: Spool {
     private func publish() {
         confined.store.refreshStatus()
         published.withLock { $0 = confined.store.status }
+    }
+}
+
+extension SpoolDatabase: DeadLetterBox {
+    package func deadLetters(
+        after id: Int64,
+        limit: Int,
+        completion: @escaping @Sendable (Result<[DeadLetter], SinkError>) -> Void
+    ) {
+        perform(completion) { store throws(SQLiteError) in .success(try store.deadLetters(after: id, limit: limit)) }
+    }
+
+    package func deadLetter(_ id: Int64, completion: @escaping @Sendable (Result<DeadLetter?, SinkError>) -> Void) {
+        perform(completion) { store throws(SQLiteError) in .success(try store.deadLetter(id)) }
+    }
+
+    package func dropDeadLetter(
+        _ id: Int64,
+        completion: @escaping @Sendable (Result<DeadLetter?, SinkError>) -> Void
+    ) {
+        perform(completion) { store throws(SQLiteError) in .success(try store.dropDeadLetter(id)) }
     }
 }
 

@@ -3,7 +3,7 @@ internal import LogModel
 internal import Ports
 internal import SQLiteClient
 
-// The spool's rows: append, head, remove, dead letters.
+// The spool's rows: append, head, remove.
 extension SpoolStore {
     /// Appends several batches in one transaction, synced if any of them asks for it. The answers stand in the order of the
     /// batches; one that does not fit costs its neighbours nothing.
@@ -64,7 +64,7 @@ extension SpoolStore {
         payload.withUnsafeBufferPointer { SpoolPayload.packed($0) } ?? payload
     }
 
-    private static func refusal(_ code: String, _ sentence: String) -> SinkError {
+    static func refusal(_ code: String, _ sentence: String) -> SinkError {
         SinkError(.transient, code: code, sentence)
     }
 
@@ -207,96 +207,5 @@ extension SpoolStore {
     }
 
     /// A count read back from disk, kept from overflowing a sum should it be damaged.
-    private static func bounded(_ value: Int64) -> Int { Int(min(max(0, value), 1 << 42)) }
-
-    // MARK: Dead letters
-
-    /// Keeps a batch that its sink will never take, and removes it from the spool if it is there. Synced: it may be the only
-    /// copy.
-    func deadLetter(_ batch: SpooledBatch, reason: String) throws(SQLiteError) {
-        var removed: (recordCount: Int, byteCount: Int)?
-        try write(synced: !isMemoryOnly) { () throws(SQLiteError) -> Connection.Verdict<Void> in
-            try batch.batch.payload.withUnsafeBufferPointer { payload throws(SQLiteError) -> Void in
-                try connection.run(
-                    """
-                    INSERT INTO dead_letters (lane, stream, sequence, record_count, byte_count, reason, time, payload)
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                    """
-                ) { statement in
-                    statement.bind(1, batch.lane.rawValue)
-                    statement.bind(2, batch.stream.signed)
-                    statement.bind(3, batch.sequence)
-                    statement.bind(4, batch.batch.recordCount)
-                    statement.bind(5, payload.count)
-                    statement.bind(6, reason)
-                    statement.bind(7, configuration.now().microseconds)
-                    statement.bind(8, blob: payload)
-                }
-            }
-            try connection.query(
-                """
-                DELETE FROM spool WHERE lane = ?1 AND stream = ?2 AND sequence = ?3 RETURNING record_count, byte_count
-                """
-            ) { statement in
-                statement.bind(1, batch.lane.rawValue)
-                statement.bind(2, batch.stream.signed)
-                statement.bind(3, batch.sequence)
-            } row: { row in
-                removed = (Self.bounded(row.integer(0)), Self.bounded(row.integer(1)))
-                return true
-            }
-            try forgetSentIfEmpty(batch.lane, batch.stream)
-            return .commit(())
-        }
-        deadLetterAdded(recordCount: batch.batch.recordCount, byteCount: batch.batch.payload.count)
-        if let removed {
-            try rowsRemoved(
-                lane: batch.lane,
-                stream: batch.stream,
-                batchCount: 1,
-                recordCount: removed.recordCount,
-                byteCount: removed.byteCount
-            )
-        }
-        try dropOldDeadLetters()
-    }
-
-    /// Moves a row, whatever its columns have become: a flipped bit may have changed a type, which the strict table would
-    /// refuse for ever. The caller counts anew.
-    private func deadLetterRow(_ id: Int64, reason: String) throws(SQLiteError) {
-        try write(synced: false) { () throws(SQLiteError) -> Connection.Verdict<Void> in
-            try connection.run(
-                """
-                INSERT INTO dead_letters (lane, stream, sequence, record_count, byte_count, reason, time, payload)
-                SELECT coalesce(CAST(lane AS TEXT), ''), coalesce(CAST(stream AS INTEGER), 0),
-                    coalesce(CAST(sequence AS INTEGER), 0),
-                    coalesce(max(0, min(CAST(record_count AS INTEGER), 1 << 42)), 0),
-                    coalesce(length(CAST(payload AS BLOB)), 0), ?2, ?3, coalesce(CAST(payload AS BLOB), x'')
-                FROM spool WHERE id = ?1
-                """
-            ) { statement in
-                statement.bind(1, id)
-                statement.bind(2, reason)
-                statement.bind(3, configuration.now().microseconds)
-            }
-            try connection.run("DELETE FROM spool WHERE id = ?1") { $0.bind(1, id) }
-            return .commit(())
-        }
-    }
-
-    private func dropOldDeadLetters() throws(SQLiteError) {
-        var count = 0
-        while status.deadLetterByteCount > SpoolLimits.deadLetterByteCountMax, status.deadLetterCount > 1 {
-            let deleted = try write(synced: false) { () throws(SQLiteError) -> Connection.Verdict<Int> in
-                .commit(
-                    try connection.run(
-                        "DELETE FROM dead_letters WHERE id = (SELECT id FROM dead_letters ORDER BY id LIMIT 1)"
-                    )
-                )
-            }
-            guard deleted > 0 else { break }
-            count += deleted
-            try deadLettersDropped(deleted)
-        }
-    }
+    static func bounded(_ value: Int64) -> Int { Int(min(max(0, value), 1 << 42)) }
 }

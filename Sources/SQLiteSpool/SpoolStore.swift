@@ -35,6 +35,9 @@ final class SpoolStore {
     private var synchronous: SynchronousMode?
     private var pagesCounted = 0
     private var pagesSinceCheckpoint = 0
+    /// Dead letters that a lane of this process had set aside, and so counts. As many as there are at most: the file's 16 MiB
+    /// of them bound it.
+    var countedDeadLetters: Set<Int64> = []
 
     /// What a commit survives, in WAL mode (sqlite.org/pragma.html#pragma_synchronous).
     private enum SynchronousMode: String {
@@ -93,7 +96,7 @@ final class SpoolStore {
         return value
     }
 
-    private func note(_ key: String, _ value: Int) throws(SQLiteError) {
+    func note(_ key: String, _ value: Int) throws(SQLiteError) {
         try connection.run(
             "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
         ) { statement in
@@ -208,6 +211,7 @@ final class SpoolStore {
     }
 
     private func forgetConnection() {
+        countedDeadLetters = []
         synchronous = nil
         isMarkedDirty = false
         hasUnsyncedCommits = false
@@ -365,7 +369,9 @@ final class SpoolStore {
         recordCount: Int,
         byteCount: Int
     ) throws(SQLiteError) {
-        guard batchCount > 0, let index = streams[lane]?.firstIndex(where: { $0.stream == stream }) else { return }
+        guard batchCount > 0 || recordCount != 0 || byteCount != 0,
+            let index = streams[lane]?.firstIndex(where: { $0.stream == stream })
+        else { return }
         guard let head = try headRow(lane, stream) else {
             streams[lane]?.remove(at: index)
             noLongerSent(lane, stream)
@@ -383,6 +389,13 @@ final class SpoolStore {
         status.deadLetterCount += 1
         status.deadLetterRecordCount += recordCount
         status.deadLetterByteCount += byteCount
+    }
+
+    func deadLetterRemoved(_ id: Int64, recordCount: Int, byteCount: Int) {
+        countedDeadLetters.remove(id)
+        status.deadLetterCount -= 1
+        status.deadLetterRecordCount -= recordCount
+        status.deadLetterByteCount -= byteCount
     }
 
     func deadLettersDropped(_ count: Int) throws(SQLiteError) {

@@ -1,3 +1,4 @@
+import Delivery
 import Foundation
 import LogModel
 import PipelineTesting
@@ -171,8 +172,12 @@ extension SpoolDatabase {
     }
 
     func deadLetter(_ batch: SpooledBatch, reason: String) async throws {
+        try await setAside([SetAsideBatch(batch, parts: [RefusedPart(batch: batch.batch, reason: reason)], rest: nil)])
+    }
+
+    func setAside(_ batches: [SetAsideBatch]) async throws {
         try await withCheckedContinuation { waiting in
-            deadLetter(batch, reason: reason) { waiting.resume(returning: $0) }
+            setAside(batches) { waiting.resume(returning: $0) }
         }.get()
     }
 
