@@ -237,6 +237,15 @@ extension DeliveryLane {
         return pump(now: now)
     }
 
+    /// A file of the spool came within reach again: it holds so much more than is known here or, where negative, less; what is
+    /// missing could not be read any more.
+    package mutating func spoolRecounted(batchDifference: Int, recordDifference: Int, now: MonotonicTime) -> [Action] {
+        spooledBatchCount += batchDifference
+        counts.spooled += recordDifference
+        counts.deadLettered += max(0, -recordDifference)
+        return pump(now: now)
+    }
+
     /// The spool could not be read: again after a while.
     package mutating func spoolReadFailed(now: MonotonicTime) -> [Action] {
         isReadingSpool = false

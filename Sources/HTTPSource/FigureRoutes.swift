@@ -237,6 +237,30 @@ extension Routes {
         page.add(.gauge, "logboom_spool_bytes", "Bytes of the batches in the spool.", spool.byteCount)
         page.add(.gauge, "logboom_state_file_bytes", "Size of the state file.", spool.fileByteCount)
         page.add(.gauge, "logboom_spool_limit_bytes", "Size the spool may have.", spool.byteCountMax)
+        page.add(
+            .counter,
+            "logboom_state_replacements_total",
+            "Times the state file broke in use.",
+            spool.damageCount
+        )
+        page.add(
+            .gauge,
+            "logboom_state_memory_only",
+            "1 while there is no state file.",
+            spool.isMemoryOnly ? 1 : 0
+        )
+        page.add(
+            .gauge,
+            "logboom_disk_free_bytes",
+            "Free space where the state file is.",
+            spool.freeByteCount ?? 0
+        )
+        page.add(
+            .counter,
+            "logboom_disk_refusals_total",
+            "Batches the state file refused for want of disk space.",
+            spool.diskRefusalCount
+        )
         page.add(.gauge, "logboom_dead_letters", "Batches set aside in the spool's file.", spool.deadLetterCount)
         page.add(.gauge, "logboom_templates", "Templates known.", collector.templateCount)
         page.add(

@@ -37,8 +37,22 @@ extension Routes {
                 detail: "\(used) of \(collector.memoryLimit) bytes for records in use"
             )
         )
-        for complaint in facts.complaints { checks.append(Check(name: "state", status: .degraded, detail: complaint)) }
+        for complaint in facts.complaints() {
+            checks.append(Check(name: "state", status: .degraded, detail: complaint))
+        }
         let spool = facts.spoolFigures()
+        if let free = spool.freeByteCount {
+            let isLow = free < spool.floorByteCount
+            let detail =
+                isLow
+                ? "\(free) bytes free where \(spool.floorByteCount) are left to others: the spool takes no batches, they stay "
+                    + "in memory until there is room"
+                : "\(free) bytes free"
+            checks.append(Check(name: "disk", status: isLow ? .degraded : .healthy, detail: detail))
+        }
+        if let failure = spool.lastFailure {
+            checks.append(Check(name: "state", status: .degraded, detail: "the last write failed: \(failure)"))
+        }
         if spool.damageCount > 0 {
             let detail =
                 "the state file was damaged and replaced \(spool.damageCount) times since the start; see the log"

@@ -29,13 +29,13 @@ package struct ServiceFacts: Sendable {
     /// What the spool file holds and may hold, in bytes; batches set aside; batches salvaged after damage.
     package var spoolFigures: @Sendable () -> SpoolFigures
     /// Standing complaints, each with what to do: a spool in memory only, a file that was set aside.
-    package var complaints: [String]
+    package var complaints: @Sendable () -> [String]
 
     package init(
         storeName: String,
         nodeID: NodeID,
         startedAt: MonotonicTime,
-        complaints: [String],
+        complaints: @escaping @Sendable () -> [String],
         spoolFigures: @escaping @Sendable () -> SpoolFigures
     ) {
         self.storeName = storeName
@@ -62,6 +62,15 @@ package struct SpoolFigures: Sendable {
     package var mergedBatchCount = 0
     package var reducedBatchCount = 0
     package var longestWindow = Duration.zero
+    /// There is no file: nothing is kept beyond the process.
+    package var isMemoryOnly = false
+    /// Free on the file system of the state directory, and how much of it is left to others; `nil` when unknown.
+    package var freeByteCount: Int?
+    package var floorByteCount = 0
+    /// Batches refused for want of space on the disk.
+    package var diskRefusalCount = 0
+    /// Why the last write failed, until one succeeds.
+    package var lastFailure: String?
 
     package init() {}
 }

@@ -59,9 +59,23 @@ package final class LaneRunner: @unchecked Sendable {
     }
 
     /// Makes the sink forget streams that can never be sent again, then drains what the last process left.
-    package func start(spooledStreams: [StreamID]) {
-        sink.forgetStreams(except: lane.streams + spooledStreams, of: node)
+    ///
+    /// - Parameter spooledStreams: those in the spool; `nil` when nobody knows, as its file cannot be used now: then the sink
+    ///   forgets nothing, or a batch it had applied before would count again when the file is back.
+    package func start(spooledStreams: [StreamID]?) {
+        if let spooledStreams { sink.forgetStreams(except: lane.streams + spooledStreams, of: node) }
         perform(lane.started(now: scheduler.now))
+    }
+
+    /// The spool's file is back, and holds so much more (or less) than was known.
+    package func spoolRecounted(_ difference: SpoolUsage) {
+        perform(
+            lane.spoolRecounted(
+                batchDifference: difference.batchCount,
+                recordDifference: difference.recordCount,
+                now: scheduler.now
+            )
+        )
     }
 
     package func deliver(_ batch: Batch, ticket: Int, isAwaited: Bool) {

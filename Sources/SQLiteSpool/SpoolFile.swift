@@ -79,7 +79,7 @@ enum SpoolFile {
         do throws(SQLiteError) {
             let connection = try openSound(fresh, vfs: configuration.vfsName)
             defer { connection.close() }
-            salvagedCount = try SpoolSalvage.copyReadable(from: path, into: connection, vfs: configuration.vfsName)
+            salvagedCount = try SpoolSalvage.copyReadable(from: path, into: connection, configuration)
             // So that the file is whole without its WAL when it gets its name.
             try connection.checkpoint(truncating: true)
         } catch {
@@ -112,7 +112,7 @@ enum SpoolFile {
     }
 
     /// Best effort: where it fails, the first synced commit tries again, as SQLite syncs the directory it makes the WAL in.
-    private static func syncDirectory(_ directory: String) {
+    static func syncDirectory(_ directory: String) {
         let folder = Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { return }
         _ = fsync(folder)
@@ -173,7 +173,11 @@ enum SpoolFile {
             let verdict = try connection.withDeadline(after: SpoolLimits.checkDuration) { () throws(SQLiteError) in
                 try connection.text("PRAGMA quick_check(1)")
             }
-            guard verdict == "ok" else { throw SQLiteError(attempt: "check \(name)", code: .corrupt) }
+            guard verdict != "ok" else { return }
+            // A page that could not be read is reported as text, its code an IOERR (10 in the low byte): no damage yet.
+            let code = verdict.split(separator: "=").last.flatMap { Int32($0) }
+            let isUnread = code.map { ResultCode(extended: $0).matches(.inputOutput) } ?? false
+            throw SQLiteError(attempt: "check \(name)", code: isUnread ? .inputOutputRead : .corrupt)
         } catch {
             guard error.code.matches(.interrupted) else { throw error }
         }

@@ -29,6 +29,7 @@ extension SpoolStore {
         makeRoom(for: payloads.reduce(0) { $0 + $1.count + SpoolLimits.rowOverheadByteCount })
         var byteCount = spooledByteCount
         let synced = batches.contains { $0.isDurable } && !isMemoryOnly
+        let isDiskLow = lookAtDisk()?.isLow ?? false
         try write(synced: synced) { () throws(SQLiteError) -> Connection.Verdict<Void> in
             for ((batch, isDurable), payload) in zip(batches, payloads) {
                 if isDurable && isMemoryOnly {
@@ -40,6 +41,10 @@ extension SpoolStore {
                 let contained = try contains(batch)
                 if !contained, byteCount + cost > configuration.spoolByteCountMax {
                     answers.append(.failure(Self.refusal("SPOOL_FULL", "append to the spool: its limit is reached")))
+                    continue
+                }
+                if !contained, isDiskLow {
+                    answers.append(.failure(Self.diskLow))
                     continue
                 }
                 if !contained {

@@ -38,6 +38,8 @@ final class SpoolStore {
     /// Dead letters that a lane of this process had set aside, and so counts. As many as there are at most: the file's 16 MiB
     /// of them bound it.
     var countedDeadLetters: Set<Int64> = []
+    /// What lanes believe to be spooled, and a file holds that broke in use and could not be replaced at once.
+    private var unreachable: [Lane: SpoolUsage] = [:]
 
     /// What a commit survives, in WAL mode (sqlite.org/pragma.html#pragma_synchronous).
     private enum SynchronousMode: String {
@@ -54,9 +56,7 @@ final class SpoolStore {
         loadOrReplace()
     }
 
-    var isMemoryOnly: Bool {
-        if case .memoryOnly = status.recovery { true } else { false }
-    }
+    var isMemoryOnly: Bool { status.recovery.isMemoryOnly }
 
     // MARK: Turns
 
@@ -92,6 +92,7 @@ final class SpoolStore {
         isMarkedDirty = true
         hasUnsyncedCommits = !synced
         status.commitCount += 1
+        status.lastFailure = nil
         if synced { status.syncCount += 1 }
         return value
     }
@@ -102,6 +103,16 @@ final class SpoolStore {
         ) { statement in
             statement.bind(1, key)
             statement.bind(2, value)
+        }
+    }
+
+    /// After a write that failed, and with room on the disk: a small one, so that the failure is forgotten when it is over
+    /// although nothing is to be written.
+    func tryWriting() throws(SQLiteError) {
+        guard status.lastFailure != nil, !isMemoryOnly, lookAtDisk()?.isLow != true else { return }
+        try write(synced: true) { () throws(SQLiteError) -> Connection.Verdict<Void> in
+            try note("synced", status.syncCount)
+            return .commit(())
         }
     }
 
@@ -157,17 +168,9 @@ final class SpoolStore {
 
     /// Brings the figures up to date that are looked up rather than counted.
     func refreshStatus() {
-        for lane in Lane.allCases {
-            var usage = SpoolUsage()
-            for stream in streams[lane] ?? [] {
-                usage.batchCount += stream.batchCount
-                usage.recordCount += stream.recordCount
-                usage.byteCount += stream.byteCount
-                usage.streams.append(stream.stream)
-            }
-            status.usage[lane] = usage
-        }
+        status.usage = usage
         status.fileByteCount = 0
+        lookAtDisk()
         guard !isMemoryOnly else { return }
         for suffix in ["", "-wal"] {
             var information = stat()
@@ -176,6 +179,41 @@ final class SpoolStore {
             }
         }
     }
+
+    private var usage: [Lane: SpoolUsage] {
+        var usages: [Lane: SpoolUsage] = [:]
+        for lane in Lane.allCases {
+            var usage = SpoolUsage()
+            for stream in streams[lane] ?? [] {
+                usage.batchCount += stream.batchCount
+                usage.recordCount += stream.recordCount
+                usage.byteCount += stream.byteCount
+                usage.streams.append(stream.stream)
+            }
+            usages[lane] = usage
+        }
+        return usages
+    }
+
+    /// Asks the file system anew; one call a transaction costs nothing beside its sync.
+    @discardableResult
+    func lookAtDisk() -> DiskSpace? {
+        status.diskSpace = isMemoryOnly ? nil : configuration.diskSpace(configuration.directory)
+        return status.diskSpace
+    }
+
+    /// For `/health` and `/metrics`.
+    func note(_ failure: SinkError) {
+        if failure.code == Self.diskLow.code || failure.code == ResultCode.full.name { status.diskRefusalCount += 1 }
+        status.lastFailure = failure.description
+    }
+
+    /// The answer to what would take the last free space.
+    static let diskLow = SinkError(
+        .transient,
+        code: "DISK_LOW",
+        "write to \(SpoolFile.name): the file system has too little free space"
+    )
 
     /// Everything to disk, the file marked as closed in order. The store is not used afterwards.
     func close() {
@@ -195,10 +233,58 @@ final class SpoolStore {
     /// Sets the file aside after it turned out broken in use, and goes on with a new one that holds what could be read.
     func replaceDamaged(_ error: SQLiteError) {
         status.damageCount += 1
+        let known = usage
         connection.close()
         (connection, status.recovery) = SpoolFile.open(configuration, damage: error.description)
         forgetConnection()
         do throws(SQLiteError) { try load() } catch { streams = [:] }
+        if isMemoryOnly { unreachable = known }
+    }
+
+    /// Throws for a lane whose batches are in a file that is out of reach: "nothing there" would be taken for lost.
+    func checkIsReachable(_ lane: Lane) throws(SQLiteError) {
+        guard isMemoryOnly, firstStream(of: lane) == nil, unreachable[lane]?.batchCount ?? 0 > 0 else { return }
+        throw SQLiteError(attempt: "read the spool, whose file cannot be used", code: .cannotOpen)
+    }
+
+    // MARK: Back from memory
+
+    /// While there is only memory: tries the file again and moves what memory holds into it, in one synced transaction. Gives
+    /// by how much the file held more (or less) than lanes believe; `nil` when there is still no file.
+    func returnToFile() -> [Lane: SpoolUsage]? {
+        guard isMemoryOnly else { return nil }
+        let found: (connection: Connection, recovery: SpoolRecovery)
+        do throws(SpoolFile.Unusable) {
+            found = try SpoolFile.openFile(configuration)
+        } catch {
+            status.recovery = .memoryOnly(reason: error.reason)
+            return nil
+        }
+        let (memory, reason) = (connection, status.recovery)
+        (connection, status.recovery) = found
+        forgetConnection()
+        do throws(SQLiteError) {
+            try load()
+            var difference = usage
+            for (lane, believed) in unreachable {
+                difference[lane]?.batchCount -= believed.batchCount
+                difference[lane]?.recordCount -= believed.recordCount
+            }
+            try write(synced: true) { () throws(SQLiteError) -> Connection.Verdict<Void> in
+                .commit(try SpoolSalvage.add(memory, to: connection))
+            }
+            try load()
+            memory.close()
+            unreachable = [:]
+            return difference
+        } catch {
+            connection.close()
+            (connection, status.recovery) = (memory, reason)
+            status.lastFailure = error.description
+            forgetConnection()
+            do throws(SQLiteError) { try load() } catch { streams = [:] }
+            return nil
+        }
     }
 
     private func loadOrReplace() {
@@ -207,6 +293,8 @@ final class SpoolStore {
         } catch {
             replaceDamaged(error)
             status.damageCount = 0
+            // No lane knows of anything yet.
+            unreachable = [:]
         }
     }
 

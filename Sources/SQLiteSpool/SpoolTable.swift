@@ -9,6 +9,14 @@ struct SpoolTable {
     /// Copied from its newest rows on, when there may not be time for all.
     var isNewestFirst = false
 
+    /// `?1, ?2, …`, one a column.
+    var parameters: String { (1...columnCount).map { "?\($0)" }.joined(separator: ", ") }
+
+    /// The same without its first column, for rows that get a new key.
+    var withoutKey: SpoolTable {
+        SpoolTable(name: name, columns: String(columns.drop { $0 != " " }.dropFirst()), columnCount: columnCount - 1)
+    }
+
     static let progress = SpoolTable(name: "delivery_progress", columns: "stream, applied", columnCount: 2)
     static let spool = SpoolTable(name: "spool", columns: SpoolRow.columns, columnCount: SpoolRow.columnCount)
     static let deadLetters = SpoolTable(

@@ -47,6 +47,8 @@ final class PowerCutHistory: Sendable {
         var lane: Lane
         var stream: UInt64
         var sequence: Int64
+
+        var next: Name { Name(lane: lane, stream: stream, sequence: sequence + 1) }
     }
 
     /// A call: asked at one point of the disk's log, answered at another.
@@ -74,6 +76,8 @@ final class PowerCutHistory: Sendable {
     struct State {
         var spool: [Name: Spooled] = [:]
         var streams: [UInt64: [Applied]] = [:]
+        /// When a batch was first handed out for sending: a sink may have it, so it stays as it is.
+        var handedOut: [Name: Int] = [:]
         /// Calls that were synced: everything answered before they were asked is as safe as they are.
         var syncs: [Moment] = []
     }
@@ -89,7 +93,9 @@ final class PowerCutHistory: Sendable {
         using random: inout SeededGenerator
     ) async throws -> PowerCutHistory {
         let history = PowerCutHistory()
-        var spool = openDatabase(directory, disk)
+        // Half of the histories meet the bound, so that batches are merged, and refused.
+        let limit = Bool.random(using: &random) ? 64 << 20 : 200_000
+        var spool = openDatabase(directory, disk, limit: limit)
         var next: [Name] = []
         for lane in Lane.allCases {
             for stream: UInt64 in 1...2 { next.append(Name(lane: lane, stream: stream, sequence: 1)) }
@@ -109,14 +115,16 @@ final class PowerCutHistory: Sendable {
                 }
                 gate.open()
             case 45..<60:
-                try await history.drain(Lane.allCases.randomElement(using: &random) ?? .store, spool, disk)
+                let lane = Lane.allCases.randomElement(using: &random) ?? .store
+                let isTaken = Int.random(in: 0..<4, using: &random) > 0
+                try await history.drain(lane, isTaken: isTaken, spool, disk)
             case 60..<80:
                 let stream = UInt64.random(in: 1...3, using: &random)
                 let span = (applied[stream] ?? 0)..<(applied[stream] ?? 0) + Int64.random(in: 1...3, using: &random)
                 applied[stream] = span.upperBound
                 await history.apply(stream, span, spool, disk)
             case 80..<86:
-                await history.deadLetterOne(spool, disk)
+                try await history.deadLetterOne(spool, disk)
             case 86..<90:
                 try await history.sync(spool, disk)
             case 90..<95:
@@ -126,7 +134,7 @@ final class PowerCutHistory: Sendable {
                 _ = try await spool.retention(age: .seconds(300 * 86_400), now: testTime)
             default:
                 await spool.close()
-                spool = openDatabase(directory, disk)
+                spool = openDatabase(directory, disk, limit: limit)
                 #expect(spool.status.recovery == .clean)
             }
             // Work that nobody waits for (checkpoints, giving space back in several steps) ends before the next call, so that
@@ -156,8 +164,11 @@ final class PowerCutHistory: Sendable {
         }
     }
 
-    private func drain(_ lane: Lane, _ spool: SpoolDatabase, _ disk: FaultDisk) async throws {
-        guard let head = try await spool.head(lane, byteCountMax: 20_000), let last = head.batches.last else { return }
+    /// Hands out what comes next and, when the sink took it, removes it.
+    private func drain(_ lane: Lane, isTaken: Bool, _ spool: SpoolDatabase, _ disk: FaultDisk) async throws {
+        guard let head = try await handOut(lane, 20_000, spool, disk), let last = head.batches.last, isTaken else {
+            return
+        }
         let asked = disk.recordCount
         let names = state.withLock { state in
             let names = state.spool.filter {
@@ -170,6 +181,31 @@ final class PowerCutHistory: Sendable {
         try await spool.remove(lane, stream: head.stream.rawValue, through: last.sequence)
         let answered = disk.recordCount
         state.withLock { state in for name in names { state.spool[name]?.removed?.answered = answered } }
+    }
+
+    private func handOut(
+        _ lane: Lane,
+        _ byteCountMax: Int,
+        _ spool: SpoolDatabase,
+        _ disk: FaultDisk
+    ) async throws -> SpoolHead? {
+        guard let head = try await spool.head(lane, byteCountMax: byteCountMax) else { return nil }
+        let answered = disk.recordCount
+        state.withLock { state in
+            for name in Self.ranges(of: head, lane).joined() where state.handedOut[name] == nil {
+                state.handedOut[name] = answered
+            }
+        }
+        return head
+    }
+
+    /// The names that each row of a head stands for: several, once neighbours were merged.
+    private static func ranges(of head: SpoolHead, _ lane: Lane) -> [[Name]] {
+        var first = head.previous + 1
+        return head.batches.map { batch in
+            defer { first = batch.sequence + 1 }
+            return (first...batch.sequence).map { Name(lane: lane, stream: head.stream.rawValue, sequence: $0) }
+        }
     }
 
     private func apply(_ stream: UInt64, _ span: Range<Int64>, _ spool: SpoolDatabase, _ disk: FaultDisk) async {
@@ -196,29 +232,18 @@ final class PowerCutHistory: Sendable {
         }
     }
 
-    private func deadLetterOne(_ spool: SpoolDatabase, _ disk: FaultDisk) async {
+    /// The first of what comes next turned out to be poison. A merged one keeps the names that it took in.
+    private func deadLetterOne(_ spool: SpoolDatabase, _ disk: FaultDisk) async throws {
+        guard let head = try await handOut(.store, 1, spool, disk), let batch = head.batches.first else { return }
         let asked = disk.recordCount
-        let found = state.withLock { state in
-            let name = state.spool.filter { $0.value.removed == nil && $0.value.deadLettered == nil }.map(\.key)
-                .min { ($0.stream, $0.lane.rawValue, $0.sequence) < ($1.stream, $1.lane.rawValue, $1.sequence) }
-            guard let name, let entry = state.spool[name] else { return nil as (Name, [UInt8])? }
-            state.spool[name]?.deadLettered = Moment(asked: asked)
-            return (name, entry.payload)
+        let names = Self.ranges(of: head, .store)[0]
+        state.withLock { state in
+            for name in names { state.spool[name]?.deadLettered = Moment(asked: asked) }
         }
-        guard let (name, payload) = found else { return }
-        let batch = Batch(payload: payload, recordCount: Int(name.sequence), seriesCount: 1)
-        do {
-            try await spool.deadLetter(
-                spooled(name.sequence, stream: name.stream, lane: name.lane, batch),
-                reason: "test"
-            )
-        } catch {
-            Issue.record("dead letter: \(error)")
-            return
-        }
+        try await spool.deadLetter(batch, reason: "test")
         let answered = disk.recordCount
         state.withLock { state in
-            state.spool[name]?.deadLettered?.answered = answered
+            for name in names { state.spool[name]?.deadLettered?.answered = answered }
             state.syncs.append(Moment(asked: asked, answered: answered))
         }
     }
@@ -237,7 +262,8 @@ final class PowerCutHistory: Sendable {
         -> [String]
     {
         let start = ContinuousClock.now
-        let spool = openDatabase(folder.path)
+        // Without real syncs, which only cost time here.
+        let spool = openDatabase(folder.path, try FaultDisk())
         figures.longestStart = max(figures.longestStart, start.duration(to: .now))
         defer { withExtendedLifetime(folder) {} }
         let history = state.withLock { $0 }
@@ -266,7 +292,9 @@ final class PowerCutHistory: Sendable {
         }
         if spool.status.deadLetterCount != deadLetters.count { wrong.append("rows were damaged") }
         for (name, entry) in history.spool where entry.appended.asked <= point {
+            // Of a merged batch only the last name stands there.
             let isDeadLetter = deadLetters.contains("\(name.lane.rawValue)/\(name.stream)/\(name.sequence)")
+            let isLastOfDeadLetter = history.spool[name.next]?.deadLettered?.asked != entry.deadLettered?.asked
             let hasLeft = (entry.removed?.asked ?? .max) <= point || (entry.deadLettered?.asked ?? .max) <= point
             if let receipt = entry.receipt, receipt <= point {
                 figures.checkedReceiptCount += 1
@@ -278,7 +306,7 @@ final class PowerCutHistory: Sendable {
             if (entry.removed?.answered ?? .max) <= safe, there.contains(name) {
                 wrong.append("\(name) was removed before a sync and is back")
             }
-            if (entry.deadLettered?.answered ?? .max) <= point, !isDeadLetter {
+            if (entry.deadLettered?.answered ?? .max) <= point, isLastOfDeadLetter, !isDeadLetter {
                 wrong.append("the dead letter \(name) was acknowledged and is gone")
             }
             if isDeadLetter && there.contains(name) { wrong.append("\(name) is a dead letter and in the spool") }
@@ -288,6 +316,29 @@ final class PowerCutHistory: Sendable {
             wrong.append("\(failure)")
         }
         await spool.close()
+        return wrong
+    }
+
+    /// One name: what was appended, bit for bit. Several: merged, so their records add up, and none of them was handed out before.
+    private func checkContent(
+        _ batch: SpooledBatch,
+        _ names: [Name],
+        _ history: State,
+        _ point: Int,
+        _ figures: inout PowerCutFigures
+    ) -> [String] {
+        if names.count == 1, batch.batch.payload == history.spool[names[0]]?.payload { return [] }
+        // A batch's count is its sequence. Refused ones are holes.
+        let appended = names.filter { history.spool[$0]?.appended.answered != nil }
+        let sum = appended.reduce(0) { $0 + Int($1.sequence) }
+        var wrong: [String] = []
+        if batch.batch.recordCount != sum {
+            wrong.append("\(names) holds \(batch.batch.recordCount) records and not \(sum)")
+        }
+        for name in names where (history.handedOut[name] ?? .max) <= point {
+            wrong.append("\(name) was handed out and changed afterwards")
+        }
+        figures.mergedCount += 1
         return wrong
     }
 

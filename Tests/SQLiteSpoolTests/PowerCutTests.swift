@@ -28,6 +28,7 @@ import Testing
         print("power cuts: \(figures)")
         #expect(figures.longestStart < .seconds(2))
         #expect(figures.checkedReceiptCount > 1000)
+        if Self.runCount >= 12 { #expect(figures.mergedCount > 0) }
     }
 
     @Test func `a disk that only says it syncs is found out`() async throws {
@@ -96,8 +97,10 @@ import Testing
 struct PowerCutFigures: CustomStringConvertible {
     var cutCount = 0
     var checkedReceiptCount = 0
+    /// Rows looked at that had been merged, or had lost samples.
+    var mergedCount = 0
     var longestStart = Duration.zero
     var description: String {
-        "\(cutCount) cuts, \(checkedReceiptCount) receipts looked for, longest start \(longestStart)"
+        "\(cutCount) cuts, \(checkedReceiptCount) receipts looked for, \(mergedCount) merged rows, longest start \(longestStart)"
     }
 }

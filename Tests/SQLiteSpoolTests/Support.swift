@@ -153,6 +153,17 @@ func tamper(_ path: String, _ sql: String) throws {
     try connection.execute(sql)
 }
 
+/// Overwrites the headers of the pages in a part of the file, below whoever has it open.
+func damagePages(of path: String, from start: Double, through end: Double) throws {
+    let handle = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+    defer { try? handle.close() }
+    let pageCount = Double(try handle.seekToEnd() / 4096)
+    for page in UInt64(pageCount * start)..<UInt64(pageCount * end) {
+        try handle.seek(toOffset: page * 4096)
+        try handle.write(contentsOf: Data(repeating: 0xFF, count: 64))
+    }
+}
+
 // The asynchronous faces, as tests like to write them.
 extension SpoolDatabase {
     func append(_ batch: SpooledBatch, durable: Bool = false) async -> Result<Void, SinkError> {
@@ -196,6 +207,10 @@ extension SpoolDatabase {
         try await withCheckedContinuation { waiting in
             limitFile(pageCount: pageCount) { waiting.resume(returning: $0) }
         }.get()
+    }
+
+    func look() async -> [Lane: SpoolUsage]? {
+        await withCheckedContinuation { waiting in look { waiting.resume(returning: $0) } }
     }
 
     func close() async {
