@@ -36,12 +36,15 @@ package struct DeliveryLane {
         /// Write the item to the spool; synced if somebody waits.
         case spill(Item)
         case readSpool
+        /// Take these out of the spool, and call ``removalSucceeded(now:)`` or ``removalFailed(now:)``.
         case removeSpooled(StreamID, through: Int64)
         /// Set this batch aside: the sink will never take it.
         case setAside(Item, reason: String)
         /// The batch of this ticket is durable: at the sink, in the spool, or set aside.
         case acknowledge(ticket: Int)
         case scheduleRetry(at: MonotonicTime)
+        /// Call ``removalDue()`` then.
+        case scheduleRemoval(at: MonotonicTime)
         case scheduleProbe(at: MonotonicTime)
         case probe
         /// Call ``patienceEnded(_:now:)`` with this number then.
@@ -121,6 +124,10 @@ package struct DeliveryLane {
     var decidedWhileSpilling: Set<Int> = []
     var spilledWhileSending: Set<Int> = []
 
+    /// What the sink holds and the spool may hold too, one entry a stream; the first is on its way out, or is to be tried again.
+    /// Until all are out, and those on their way in that the sink has decided meanwhile, the spool is not read: it would hand out
+    /// once more what was counted as delivered.
+    var removals: [(stream: StreamID, through: Int64)] = []
     var isReadingSpool = false
     var isAttempting = false
     var isSettingAside = false
@@ -213,7 +220,7 @@ extension DeliveryLane {
             )
         }
         if spooledBatchCount > 0 || isReadingSpool {
-            guard !isReadingSpool else { return [] }
+            guard !isReadingSpool, removals.isEmpty, decidedWhileSpilling.isEmpty else { return [] }
             isReadingSpool = true
             return [.readSpool]
         }
@@ -228,6 +235,16 @@ extension DeliveryLane {
             .send(span, items, number: sendNumber),
             .schedulePatience(at: now.advanced(by: Limits.sinkPatience), number: sendNumber),
         ]
+    }
+
+    /// Takes a stream's batches through `sequence` out of the spool, after what is on its way out.
+    mutating func remove(_ stream: StreamID, through sequence: Int64) -> [Action] {
+        if let index = removals.dropFirst().firstIndex(where: { $0.stream == stream }) {
+            removals[index].through = max(removals[index].through, sequence)
+            return []
+        }
+        removals.append((stream, sequence))
+        return removals.count == 1 ? [.removeSpooled(stream, through: sequence)] : []
     }
 
     mutating func recovered(now: MonotonicTime) -> [Action] {

@@ -93,9 +93,8 @@ package final class LaneRunner: @unchecked Sendable {
                 self.scheduler.execute { self.spoolReadEnded(result) }
             }
         case .removeSpooled(let stream, let sequence):
-            spool.remove(lane: id, stream: stream, through: sequence) { [log, id] result in
-                // The sink remembers what it applied: a batch left in the spool costs a look, not a count.
-                if case .failure(let error) = result { log.warning("lane \(id.rawValue): \(error)") }
+            spool.remove(lane: id, stream: stream, through: sequence) { result in
+                self.scheduler.execute { self.removalEnded(result) }
             }
         case .setAside(let item, let reason):
             log.error("lane \(id.rawValue): set aside a batch of \(item.batch.recordCount) records: \(reason)")
@@ -106,6 +105,8 @@ package final class LaneRunner: @unchecked Sendable {
             onAcknowledge(ticket)
         case .scheduleRetry(let time):
             scheduler.schedule(at: time) { self.perform(self.lane.retryDue(now: self.scheduler.now)) }
+        case .scheduleRemoval(let time):
+            scheduler.schedule(at: time) { self.perform(self.lane.removalDue()) }
         case .scheduleProbe(let time):
             scheduler.schedule(at: time) { self.perform(self.lane.probeDue()) }
         case .probe:
@@ -189,6 +190,16 @@ package final class LaneRunner: @unchecked Sendable {
         case .failure(let error):
             log.error("lane \(id.rawValue): \(error)")
             perform(lane.spoolReadFailed(now: scheduler.now))
+        }
+    }
+
+    private func removalEnded(_ result: Result<Void, SinkError>) {
+        switch result {
+        case .success:
+            perform(lane.removalSucceeded(now: scheduler.now))
+        case .failure(let error):
+            log.warning("lane \(id.rawValue): \(error)")
+            perform(lane.removalFailed(now: scheduler.now))
         }
     }
 
