@@ -74,6 +74,17 @@ package final class LaneRunner: @unchecked Sendable {
         perform(lane.stopped())
     }
 
+    /// Syncs what the spool holds, of every lane; says whether that went well. For who was promised more than the survival of
+    /// the process.
+    package func syncSpool(completion: @escaping (_ isSynced: Bool) -> Void) {
+        let completion = LoopConfined(completion)
+        spool.syncedUsage { result in
+            self.scheduler.execute {
+                if case .success = result { completion.value(true) } else { completion.value(false) }
+            }
+        }
+    }
+
     private func perform(_ actions: [DeliveryLane.Action]) {
         scheduler.preconditionOnLoop()
         for action in actions { perform(action) }
