@@ -125,6 +125,10 @@ let package = Package(
             dependencies: ["Pipeline", "Patterns", "Delivery", "Ports", "Telemetry", "LogModel", "PipelineTesting"]
         ),
         .testTarget(
+            name: "SimulationTests",
+            dependencies: ["Pipeline", "Patterns", "Delivery", "Ports", "Telemetry", "LogModel", "PipelineTesting"]
+        ),
+        .testTarget(
             name: "SQLiteSpoolTests",
             dependencies: ["SQLiteSpool", "SQLiteClient", "Delivery", "Ports", "LogModel", "PipelineTesting"]
         ),

@@ -44,6 +44,7 @@ package struct DeliveryLane {
         /// Write the item to the spool; synced if somebody waits.
         case spill(Item)
         case readSpool
+        /// Take these out of the spool, and call ``removalSucceeded(now:)`` or ``removalFailed(now:)``.
         case removeSpooled(StreamID, through: Int64)
         /// Set these aside, all or none: the sink will never take them. Where the spool holds the item, its rest takes the
         /// item's place in the same transaction.
@@ -51,6 +52,8 @@ package struct DeliveryLane {
         /// The batch of this ticket is durable: at the sink, in the spool, or set aside.
         case acknowledge(ticket: Int)
         case scheduleRetry(at: MonotonicTime)
+        /// Call ``removalDue()`` then.
+        case scheduleRemoval(at: MonotonicTime)
         case scheduleProbe(at: MonotonicTime)
         case probe
         /// Call ``patienceEnded(_:now:)`` with this number then.
@@ -133,6 +136,10 @@ package struct DeliveryLane {
     var decidedWhileSpilling: Set<Int> = []
     var spilledWhileSending: Set<Int> = []
 
+    /// What the sink holds and the spool may hold too, one entry a stream; the first is on its way out, or is to be tried again.
+    /// Until all are out, and those on their way in that the sink has decided meanwhile, the spool is not read: it would hand out
+    /// once more what was counted as delivered.
+    var removals: [(stream: StreamID, through: Int64)] = []
     var isReadingSpool = false
     var isAttempting = false
     var isSettingAside = false
@@ -226,7 +233,7 @@ extension DeliveryLane {
             )
         }
         if spooledBatchCount > 0 || isReadingSpool {
-            guard !isReadingSpool else { return [] }
+            guard !isReadingSpool, removals.isEmpty, decidedWhileSpilling.isEmpty else { return [] }
             isReadingSpool = true
             return [.readSpool]
         }
@@ -241,6 +248,16 @@ extension DeliveryLane {
             .send(span, items, number: sendNumber),
             .schedulePatience(at: now.advanced(by: Limits.sinkPatience), number: sendNumber),
         ]
+    }
+
+    /// Takes a stream's batches through `sequence` out of the spool, after what is on its way out.
+    mutating func remove(_ stream: StreamID, through sequence: Int64) -> [Action] {
+        if let index = removals.dropFirst().firstIndex(where: { $0.stream == stream }) {
+            removals[index].through = max(removals[index].through, sequence)
+            return []
+        }
+        removals.append((stream, sequence))
+        return removals.count == 1 ? [.removeSpooled(stream, through: sequence)] : []
     }
 
     mutating func recovered(now: MonotonicTime) -> [Action] {

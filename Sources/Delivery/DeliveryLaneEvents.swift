@@ -30,7 +30,7 @@ extension DeliveryLane {
         for item in done.items where item.sequence <= through {
             actions += settle(item, isFromSpool: done.isFromSpool)
         }
-        if isInSpool { actions.append(.removeSpooled(done.span.stream, through: through)) }
+        if isInSpool { actions += remove(done.span.stream, through: through) }
         let rest = done.items.filter { $0.sequence > through }
         if !rest.isEmpty && !done.isFromSpool {
             // The rest keeps its names, and goes before anything else.
@@ -197,7 +197,7 @@ extension DeliveryLane {
     package mutating func spillSucceeded(_ item: Item, now: MonotonicTime) -> [Action] {
         guard spilling.removeValue(forKey: item.ticket) != nil else { return [] }
         if decidedWhileSpilling.remove(item.ticket) != nil {
-            return [.removeSpooled(item.stream, through: item.sequence)]
+            return remove(item.stream, through: item.sequence)
         }
         leaveMemory(item)
         spooledBatchCount += 1
@@ -210,7 +210,7 @@ extension DeliveryLane {
     /// The spool refused the item (full, or the disk failed): it stays in memory until the sink is back.
     package mutating func spillFailed(_ item: Item, now: MonotonicTime) -> [Action] {
         guard spilling.removeValue(forKey: item.ticket) != nil else { return [] }
-        if decidedWhileSpilling.remove(item.ticket) != nil { return [] }
+        if decidedWhileSpilling.remove(item.ticket) != nil { return pump(now: now) }
         if let sending, sending.items.contains(where: { $0.ticket == item.ticket }) { return [] }
         if settingAsideTicket == item.ticket { return [] }
         if item.wasSent {
@@ -220,6 +220,22 @@ extension DeliveryLane {
             waiting.append(Fresh(ticket: item.ticket, batch: item.batch, isAwaited: item.isAwaited))
         }
         return pump(now: now)
+    }
+
+    /// The spool no longer holds what ``Action/removeSpooled(_:through:)`` named.
+    package mutating func removalSucceeded(now: MonotonicTime) -> [Action] {
+        if !removals.isEmpty { removals.removeFirst() }
+        return removals.isEmpty ? pump(now: now) : removalDue()
+    }
+
+    /// The spool could not be changed (disk full, or failing): again after a while. Until then it is not drained; fresh
+    /// batches go their way.
+    package mutating func removalFailed(now: MonotonicTime) -> [Action] {
+        [.scheduleRemoval(at: now.advanced(by: Limits.probeIntervalCeiling))]
+    }
+
+    package mutating func removalDue() -> [Action] {
+        removals.first.map { [.removeSpooled($0.stream, through: $0.through)] } ?? []
     }
 
     /// The spool's oldest batches; `nil` when it holds none for this lane.

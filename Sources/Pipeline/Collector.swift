@@ -91,6 +91,8 @@ package final class Collector: @unchecked Sendable {
     /// Who waits for the awaited part of the open batch, and who for all of it.
     private var awaitedWaiters: [Waiter] = []
     private var flushWaiters: [Waiter] = []
+    /// Flushes that wait for no batch any more, only for the spool's sync.
+    private var syncWaiters: [Waiter] = []
     private var pending: [Int: Pending] = [:]
     private var nextTicket = 1
     private var isSealCheckScheduled = false
@@ -263,7 +265,21 @@ package final class Collector: @unchecked Sendable {
     package func flush(answer: @escaping (Receipt, _ recordCount: Int) -> Void) {
         scheduler.preconditionOnLoop()
         let openCount = aggregator.recordCount
-        let waiter = Waiter(recordCount: openCount) { answer($0, openCount) }
+        let deadline = scheduler.now.advanced(by: Limits.receiptWait)
+        let waiter = Waiter(recordCount: openCount) { [self] receipt in
+            // What was spilled while nobody waited for it is in the spool without a sync.
+            guard case .durable = receipt, let runner = lanes.first(where: { $0.lane.spooledBatchCount > 0 }) else {
+                return answer(receipt, openCount)
+            }
+            let syncing = Waiter(recordCount: openCount) { answer($0, openCount) }
+            syncing.deadline = deadline
+            syncWaiters.append(syncing)
+            setWaitTimer()
+            runner.syncSpool { [self] isSynced in
+                syncWaiters.removeAll { $0 === syncing }
+                syncing.give(isSynced ? receipt : .timedOut)
+            }
+        }
         for ticket in pending.keys {
             pending[ticket]?.waiters.append(waiter)
             waiter.remaining += 1
@@ -290,7 +306,7 @@ package final class Collector: @unchecked Sendable {
         isWaitTimerSet = true
         scheduler.schedule(at: scheduler.now.advanced(by: .seconds(1))) { [self] in
             isWaitTimerSet = false
-            let waiters = awaitedWaiters + flushWaiters + pending.values.flatMap(\.waiters)
+            let waiters = awaitedWaiters + flushWaiters + syncWaiters + pending.values.flatMap(\.waiters)
             guard !waiters.isEmpty else { return }
             for waiter in waiters where scheduler.now >= waiter.deadline { waiter.give(.timedOut) }
             setWaitTimer()

@@ -111,6 +111,17 @@ package final class LaneRunner: @unchecked Sendable {
         perform(lane.stopped())
     }
 
+    /// Syncs what the spool holds, of every lane; says whether that went well. For who was promised more than the survival of
+    /// the process.
+    package func syncSpool(completion: @escaping (_ isSynced: Bool) -> Void) {
+        let completion = LoopConfined(completion)
+        spool.syncedUsage { result in
+            self.scheduler.execute {
+                if case .success = result { completion.value(true) } else { completion.value(false) }
+            }
+        }
+    }
+
     private func perform(_ actions: [DeliveryLane.Action]) {
         scheduler.preconditionOnLoop()
         for action in actions { perform(action) }
@@ -130,9 +141,8 @@ package final class LaneRunner: @unchecked Sendable {
                 self.scheduler.execute { self.spoolReadEnded(result) }
             }
         case .removeSpooled(let stream, let sequence):
-            spool.remove(lane: id, stream: stream, through: sequence) { [log, id] result in
-                // The sink remembers what it applied: a batch left in the spool costs a look, not a count.
-                if case .failure(let error) = result { log.warning("lane \(id.rawValue): \(error)") }
+            spool.remove(lane: id, stream: stream, through: sequence) { result in
+                self.scheduler.execute { self.removalEnded(result) }
             }
         case .setAside(let letters):
             setAside(letters)
@@ -140,6 +150,8 @@ package final class LaneRunner: @unchecked Sendable {
             onAcknowledge(ticket)
         case .scheduleRetry(let time):
             scheduler.schedule(at: time) { self.perform(self.lane.retryDue(now: self.scheduler.now)) }
+        case .scheduleRemoval(let time):
+            scheduler.schedule(at: time) { self.perform(self.lane.removalDue()) }
         case .scheduleProbe(let time):
             scheduler.schedule(at: time) { self.perform(self.lane.probeDue()) }
         case .probe:
@@ -251,6 +263,16 @@ package final class LaneRunner: @unchecked Sendable {
         let batches = letters.map { SetAsideBatch(spooled($0.item), parts: $0.parts, rest: $0.rest) }
         spool.setAside(batches) { result in
             self.scheduler.execute { self.settingAsideEnded(letters, result) }
+        }
+    }
+
+    private func removalEnded(_ result: Result<Void, SinkError>) {
+        switch result {
+        case .success:
+            perform(lane.removalSucceeded(now: scheduler.now))
+        case .failure(let error):
+            log.warning("lane \(id.rawValue): \(error)")
+            perform(lane.removalFailed(now: scheduler.now))
         }
     }
 

@@ -7,8 +7,8 @@ package final class ManualScheduler: Scheduler {
     private struct State {
         var now = MonotonicTime(nanoseconds: 1_000_000_000)
         var wallClock = Timestamp(nanoseconds: 1_790_000_000 * 1_000_000_000)
-        var due: [(time: MonotonicTime, order: Int, block: @Sendable () -> Void)] = []
-        var order = 0
+        /// By time, latest first; of one time, those that came first stand last: the next one is the last, and most new ones are due soon.
+        var due: [(time: MonotonicTime, block: @Sendable () -> Void)] = []
     }
 
     private let state = Mutex(State())
@@ -25,8 +25,14 @@ package final class ManualScheduler: Scheduler {
 
     package func schedule(at time: MonotonicTime, _ block: @escaping @Sendable () -> Void) {
         state.withLock { state in
-            state.order += 1
-            state.due.append((time, state.order, block))
+            // Behind all that come later, before those of its own time, which came first and are to run first.
+            var low = 0
+            var high = state.due.count
+            while low < high {
+                let middle = (low + high) / 2
+                if state.due[middle].time > time { low = middle + 1 } else { high = middle }
+            }
+            state.due.insert((time, block), at: low)
         }
     }
 
@@ -51,13 +57,30 @@ package final class ManualScheduler: Scheduler {
         }
     }
 
+    /// Runs the one block that is due next, if it is due by `end`; else moves time there and says `false`. For simulations that
+    /// look at everything after each step.
+    package func step(until end: MonotonicTime) -> Bool {
+        guard let block = nextBlock(until: end) else {
+            advance(by: max(.zero, end.since(now)))
+            return false
+        }
+        block()
+        return true
+    }
+
+    /// Drops everything that is due. Blocks hold who made them, who holds the scheduler: without this they would stay for ever.
+    package func abandon() {
+        let dropped = state.withLock { state in
+            defer { state.due = [] }
+            return state.due
+        }
+        _ = dropped
+    }
+
     private func nextBlock(until end: MonotonicTime) -> (@Sendable () -> Void)? {
         state.withLock { state in
-            let next = state.due.indices.min { left, right in
-                (state.due[left].time, state.due[left].order) < (state.due[right].time, state.due[right].order)
-            }
-            guard let next, state.due[next].time <= end else { return nil }
-            let entry = state.due.remove(at: next)
+            guard let entry = state.due.last, entry.time <= end else { return nil }
+            state.due.removeLast()
             if entry.time > state.now {
                 state.wallClock = Timestamp(
                     nanoseconds: state.wallClock.nanoseconds + entry.time.since(state.now).nanoseconds

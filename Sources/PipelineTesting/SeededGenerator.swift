@@ -16,9 +16,13 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
         return mixed ^ mixed >> 31
     }
 
-    /// The seeds of a test run: `fixed` and `fresh` more, or only the one in `LOGBOOM_TEST_SEED`, to repeat a failure.
-    public static func seeds(fixed: Int, fresh: Int) -> [UInt64] {
-        if let text = getenv("LOGBOOM_TEST_SEED"), let seed = UInt64(String(cString: text)) { return [seed] }
+    /// The seeds of a test run: `fixed` and `fresh` more, or only the one in the environment's `variable`, to repeat a failure.
+    public static func seeds(
+        fixed: Int,
+        fresh: Int,
+        variable: String = "LOGBOOM_TEST_SEED"
+    ) -> [UInt64] {
+        if let text = getenv(variable), let seed = UInt64(String(cString: text)) { return [seed] }
         var system = SystemRandomNumberGenerator()
         return (0..<fixed).map(UInt64.init)
             + (0..<fresh).map { _ in UInt64.random(in: 1_000_000..<1_000_000_000, using: &system) }

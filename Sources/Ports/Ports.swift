@@ -61,8 +61,10 @@ package protocol Sink: Sendable {
     /// Whether the sink can be reached at all, found out cheaply and without logging in; at most 2 s.
     func probe(completion: @escaping @Sendable (Bool) -> Void)
 
-    /// Forgets, at the sink, the progress of every stream of `node` but these. Called once after a start, when the streams
-    /// named are all that can ever be sent again. A failure is harmless: rows of dead streams stay until the next start.
+    /// Forgets, at the sink, the progress of every stream of `node` but these, unless it moved within the last day. Called once
+    /// after a start, when the streams named are all that will be sent again; what an earlier process sent may still be on
+    /// its way, in the socket that the kernel keeps after it, and must find its stream known. A failure is harmless: rows of
+    /// dead streams stay until the next start.
     func forgetStreams(except live: [StreamID], of node: NodeID)
 
     /// Closes the connection and ends the thread; `completion` when done.

@@ -167,7 +167,10 @@ private final class SinkSession: @unchecked Sendable {
         parameters.append(streams)
         do throws(PostgresError) {
             _ = try connection.execute(
-                "DELETE FROM delivery_progress WHERE node_id = $1::uuid AND NOT (stream = ANY ($2::bigint[]))",
+                """
+                DELETE FROM delivery_progress WHERE node_id = $1::uuid AND NOT (stream = ANY ($2::bigint[]))
+                AND updated_at < now() - interval '1 day'
+                """,
                 parameters,
                 action: "forget old streams"
             )

@@ -158,9 +158,10 @@ extension SpoolStore {
     }
 
     /// Moves a row, whatever its columns have become: a flipped bit may have changed a type, which the strict table would
-    /// refuse for ever. The caller counts anew.
+    /// refuse for ever. Synced: the sink goes on behind the hole, and a row that a power cut brought back, readable this time,
+    /// would be taken for applied. The caller counts anew.
     func deadLetterRow(_ id: Int64, reason: String) throws(SQLiteError) {
-        try write(synced: false) { () throws(SQLiteError) -> Connection.Verdict<Void> in
+        try write(synced: !isMemoryOnly) { () throws(SQLiteError) -> Connection.Verdict<Void> in
             try connection.run(
                 """
                 INSERT INTO dead_letters (id, lane, stream, sequence, record_count, byte_count, reason, time, payload)

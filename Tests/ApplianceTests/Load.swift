@@ -20,10 +20,19 @@ final class Load: Sendable {
     private let state = Mutex(Outcome())
     private let isStopping = Atomic<Bool>(false)
     private let isDone = Atomic<Bool>(false)
+    private let isToPause = Atomic<Bool>(false)
+    private let isPausing = Atomic<Bool>(false)
 
-    init(_ port: Int, prefix: String = "r", level: String = "INFO") {
+    convenience init(_ port: Int, prefix: String = "r", level: String = "INFO") {
+        self.init(.port(port), prefix: prefix) { _ in Array(repeating: level, count: Self.recordsPerRequest) }
+    }
+
+    /// - Parameters:
+    ///   - address: where a daemon listens now or later, over restarts.
+    ///   - levels: of the records of the request with this number.
+    init(_ address: HTTPTestAddress, prefix: String = "r", levels: @escaping @Sendable (Int) -> [String]) {
         Thread.detachNewThread { [self] in
-            run(port, prefix, level)
+            run(address, prefix, levels)
             isDone.store(true, ordering: .releasing)
         }
     }
@@ -37,23 +46,40 @@ final class Load: Sendable {
         try Wait.until("\(count) more requests to be acknowledged", limit, holds: { acknowledgedCount >= goal })
     }
 
+    /// The requests so far.
+    var outcome: Outcome { state.withLock { $0 } }
+
+    /// Returns when no request is under way, and none follows until ``resume()``.
+    func pause() throws {
+        isToPause.store(true, ordering: .releasing)
+        try Wait.until("the load to pause", .seconds(40), holds: { isPausing.load(ordering: .acquiring) })
+    }
+
+    func resume() {
+        isToPause.store(false, ordering: .releasing)
+    }
+
     func stop() throws -> Outcome {
         isStopping.store(true, ordering: .relaxed)
         try Wait.until("the load to stop", .seconds(40), holds: { isDone.load(ordering: .acquiring) })
         return state.withLock { $0 }
     }
 
-    private func run(_ port: Int, _ prefix: String, _ level: String) {
+    private func run(_ address: HTTPTestAddress, _ prefix: String, _ levels: (Int) -> [String]) {
         var connection: HTTPTestConnection?
         var number = 0
         while !isStopping.load(ordering: .relaxed) {
             _ = poll(nil, 0, 4)
-            if connection == nil { connection = try? HTTPTestConnection(.port(port), limit: .seconds(35)) }
+            isPausing.store(isToPause.load(ordering: .acquiring), ordering: .releasing)
+            guard !isPausing.load(ordering: .relaxed) else { continue }
+            if connection == nil { connection = try? HTTPTestConnection(address, limit: .seconds(35)) }
             guard let open = connection else { continue }
             number += 1
             let source = "\(prefix)\(number)"
-            let record = #"{"message":"load of one kind","level":"\#(level)","source":"\#(source)"}"#
-            let body = "[" + Array(repeating: record, count: Self.recordsPerRequest).joined(separator: ",") + "]"
+            let records = levels(number).map {
+                #"{"message":"load of one kind","level":"\#($0)","source":"\#(source)"}"#
+            }
+            let body = "[" + records.joined(separator: ",") + "]"
             do {
                 let answer = try open.send("POST", "/ingest", Array(body.utf8))
                 state.withLock { state in

@@ -128,7 +128,41 @@ import Testing
         let actions = lane.sendSucceeded(sent.number, through: 2, now: start)
         #expect(removals(actions).map(\.through) == [2])
         #expect(lane.counts == DeliveryLane.Counts(delivered: 6, spooled: 3))
-        #expect(reads(actions) == 1)
+        // Read before that is out, the spool would hand out again what counts as delivered.
+        #expect(reads(actions) == 0)
+        #expect(reads(lane.removalSucceeded(now: start)) == 1)
+    }
+
+    @Test func `batches that the spool fails to give up are not drained again, and are removed later`() throws {
+        var lane = DeliveryLane(spooledBatchCount: 2, spooledRecordCount: 6, generator: SeededGenerator(seed: 1))
+        _ = lane.started(now: start)
+        let stream = StreamID(rawValue: 42)
+        let backlog = DeliveryLane.Backlog(stream: stream, previous: 0, batches: [(1, makeBatch())])
+        let sent = try #require(sends(lane.spoolRead(backlog, now: start)).first)
+        #expect(removals(lane.sendSucceeded(sent.number, through: nil, now: start)).map(\.through) == [1])
+        let failed = lane.removalFailed(now: start)
+        #expect(reads(failed) == 0 && removals(failed).isEmpty)
+        // Fresh batches go their way meanwhile.
+        let fresh = try #require(sends(lane.batchSealed(makeBatch(), ticket: 1, isAwaited: true, now: start)).first)
+        #expect(reads(lane.sendSucceeded(fresh.number, through: nil, now: start)) == 0)
+        #expect(removals(lane.removalDue()).map(\.through) == [1])
+        #expect(reads(lane.removalSucceeded(now: start)) == 1)
+        #expect(lane.counts == DeliveryLane.Counts(delivered: 6, spooled: 3))
+    }
+
+    @Test func `a batch that the sink decided on its way into the spool is not drained from there`() throws {
+        var lane = DeliveryLane(spooledBatchCount: 1, spooledRecordCount: 3, generator: SeededGenerator(seed: 1))
+        _ = lane.started(now: start)
+        let sent = try #require(sends(lane.batchSealed(makeBatch(), ticket: 1, isAwaited: true, now: start)).first)
+        let item = try #require(spills(lane.patienceEnded(sent.number, now: start)).first)
+        let head = DeliveryLane.Backlog(stream: StreamID(rawValue: 42), previous: 0, batches: [(1, makeBatch())])
+        _ = lane.spoolRead(head, now: start)
+        let backlog = try #require(sends(lane.sendSucceeded(sent.number, through: nil, now: start)).first)
+        // The spool would be read again, and would find the batch that is on its way in.
+        _ = lane.sendSucceeded(backlog.number, through: nil, now: start)
+        #expect(reads(lane.removalSucceeded(now: start)) == 0)
+        #expect(removals(lane.spillSucceeded(item, now: start)).map(\.stream) == [item.stream])
+        #expect(lane.counts == DeliveryLane.Counts(delivered: 6))
     }
 
     @Test func `a fresh batch goes before the backlog`() throws {

@@ -21,7 +21,8 @@ struct LaneSimulation {
         case answer(number: Int, run: Int, result: Answer)
         case spilled(DeliveryLane.Item, run: Int, isKept: Bool)
         case spoolRead(run: Int)
-        case removed(StreamID, through: Int64, run: Int)
+        case removed(StreamID, through: Int64, run: Int, isGone: Bool)
+        case removalDue(run: Int)
         case setAside([DeliveryLane.SetAside], run: Int, isKept: Bool)
         case replayed(Letter, StreamID, sequence: Int64, run: Int)
         case retry(run: Int)
@@ -219,9 +220,13 @@ struct LaneSimulation {
         case .spoolRead(let run):
             guard run == self.run else { return }
             perform(lane.spoolRead(head(), now: now))
-        case .removed(let stream, let sequence, let run):
+        case .removed(let stream, let sequence, let run, let isGone):
             guard run == self.run else { return }
+            guard isGone else { return perform(lane.removalFailed(now: now)) }
             spool.removeAll { $0.stream == stream && $0.sequence <= sequence }
+            perform(lane.removalSucceeded(now: now))
+        case .removalDue(let run):
+            if run == self.run { perform(lane.removalDue()) }
         case .setAside(let letters, let run, let isKept):
             guard run == self.run else { return }
             guard isKept else { return perform(lane.settingAsideFailed(letters, now: now)) }
@@ -314,7 +319,8 @@ struct LaneSimulation {
             pushToSpool(.spilled(item, run: run, isKept: isKept))
         case .readSpool: pushToSpool(.spoolRead(run: run))
         case .removeSpooled(let stream, let sequence):
-            pushToSpool(.removed(stream, through: sequence, run: run))
+            let isGone = Int.random(in: 0..<100, using: &generator) >= faults.spillFails
+            pushToSpool(.removed(stream, through: sequence, run: run, isGone: isGone))
         case .setAside(let letters):
             let isKept = Int.random(in: 0..<100, using: &generator) >= faults.spillFails
             pushToSpool(.setAside(letters, run: run, isKept: isKept))
@@ -329,6 +335,7 @@ struct LaneSimulation {
                 violations.append("batch \(number) was acknowledged before it was durable")
             }
         case .scheduleRetry(let time): push(.retry(run: run), at: time)
+        case .scheduleRemoval(let time): push(.removalDue(run: run), at: time)
         case .scheduleProbe(let time): push(.probe(run: run), at: time)
         case .probe: perform(lane.probed(isReachable: !isSinkAway, now: now))
         case .schedulePatience(let time, let number): push(.patience(number, run: run), at: time)

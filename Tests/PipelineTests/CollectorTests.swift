@@ -77,6 +77,7 @@ private final class MemorySpool: Spool {
         var isFull = false
         var durableCount = 0
         var deadLetters = 0
+        var syncs: [@Sendable (Bool) -> Void] = []
     }
 
     let state = Mutex(State())
@@ -139,7 +140,8 @@ private final class MemorySpool: Spool {
     }
 
     func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void) {
-        completion(.success([:]))
+        let failed = SinkError(.transient, code: "SQLITE_IOERR", "sync the spool: input/output error")
+        state.withLock { $0.syncs.append { completion($0 ? .success([:]) : .failure(failed)) } }
     }
 
     var rowCount: Int { state.withLock { $0.rows.count } }
@@ -377,6 +379,22 @@ private final class MemorySpool: Spool {
         _ = rig.post((0..<count).map { "line \($0)" })
         rig.scheduler.run()
         #expect(rig.store.recordCount == delivered)
+    }
+
+    @Test(arguments: [true, false])
+    func `a flush answers for what was spilled without a sync only when the spool is synced`(isSynced: Bool) {
+        let rig = Rig()
+        rig.store.state.withLock { $0.failure = SinkError(.transient, code: "08006", "connect: refused") }
+        _ = rig.post(["all is well"])
+        rig.scheduler.advance(by: .seconds(30))
+        #expect(rig.spool.state.withLock { $0.durableCount } == 0 && rig.spool.rowCount == 1)
+        let answers = Answers()
+        rig.collector.flush { receipt, _ in answers.add(receipt) }
+        rig.scheduler.run()
+        #expect(answers.receipts.isEmpty)
+        for sync in rig.spool.state.withLock({ $0.syncs }) { sync(isSynced) }
+        rig.scheduler.run()
+        #expect(isSynced ? answers.isDurable : answers.isTimedOut)
     }
 
     @Test func `a flush answers when everything before it is durable, with its count`() {
