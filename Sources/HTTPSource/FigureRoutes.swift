@@ -209,7 +209,26 @@ extension Routes {
             "Batches the spool refused.",
             byLane { $0.spillFailureCount }
         )
-        page.add(.counter, "logboom_sink_failures_total", "Sends that failed.", byLane { $0.lane.failureCount })
+        page.add(
+            .counter,
+            "logboom_sink_failures_total",
+            "Sends that failed, by what that means for the batch.",
+            lanes.flatMap { runner in
+                FailureClass.allCases.map { failure in
+                    ([("lane", runner.id.rawValue), ("class", failure.rawValue)], runner.failureCounts[failure] ?? 0)
+                }
+            }
+        )
+        page.add(
+            .counter,
+            "logboom_sink_faults_total",
+            "Sends that failed, by what was wrong.",
+            lanes.flatMap { runner in
+                Fault.allCases.map { fault in
+                    ([("lane", runner.id.rawValue), ("fault", fault.rawValue)], runner.faultCounts[fault] ?? 0)
+                }
+            }
+        )
         page.add(.gauge, "logboom_sink_up", "1 while the sink takes batches.", byLane { $0.lane.phase == .up ? 1 : 0 })
         page.add(.gauge, "logboom_spool_batches", "Batches in the spool.", byLane { $0.lane.spooledBatchCount })
         page.add(.gauge, "logboom_spool_bytes", "Bytes of the batches in the spool.", spool.byteCount)

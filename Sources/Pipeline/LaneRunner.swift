@@ -19,6 +19,9 @@ package final class LaneRunner: @unchecked Sendable {
     package private(set) var spillFailureCount = 0
     package private(set) var sendSeconds = 0.0
     package private(set) var sendCount = 0
+    /// Sends that failed, by what it meant for the batch, and by what was wrong.
+    package private(set) var failureCounts: [FailureClass: Int] = [:]
+    package private(set) var faultCounts: [Fault: Int] = [:]
     /// Records of dead letters put back into the spool, and those of them that an earlier process had set aside.
     package private(set) var replayedRecordCount = 0
     package private(set) var replayedForeignRecordCount = 0
@@ -177,6 +180,8 @@ package final class LaneRunner: @unchecked Sendable {
             }
         case .failure(let error):
             lastError = error
+            failureCounts[error.failureClass, default: 0] += 1
+            faultCounts[error.fault, default: 0] += 1
             perform(
                 lane.sendFailed(
                     number,
