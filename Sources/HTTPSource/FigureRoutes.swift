@@ -234,7 +234,13 @@ extension Routes {
         page.add(.gauge, "logboom_spool_bytes", "Bytes of the batches in the spool.", spool.byteCount)
         page.add(.gauge, "logboom_state_file_bytes", "Size of the state file.", spool.fileByteCount)
         page.add(.gauge, "logboom_spool_limit_bytes", "Size the spool may have.", spool.byteCountMax)
-        page.add(.gauge, "logboom_dead_letters", "Batches set aside in the spool's file.", spool.deadLetterCount)
+        page.add(.gauge, "logboom_dead_letters", "Dead letters in the spool's file.", spool.deadLetterCount)
+        page.add(
+            .counter,
+            "logboom_dead_letters_removed_total",
+            "Dead letters removed because there were too many.",
+            spool.deadLetterDropCount
+        )
         page.add(.gauge, "logboom_templates", "Templates known.", collector.templateCount)
         page.add(
             .counter,

@@ -53,15 +53,25 @@ package struct SpoolFigures: Sendable {
     package var byteCount: Int
     package var byteCountMax: Int
     package var deadLetterCount: Int
+    /// Dead letters removed since the start because there were too many.
+    package var deadLetterDropCount: Int
     /// Times the file was found damaged while running, and replaced.
     package var damageCount: Int
 
-    package init(fileByteCount: Int, byteCount: Int, byteCountMax: Int, deadLetterCount: Int, damageCount: Int) {
+    package init(
+        fileByteCount: Int,
+        byteCount: Int,
+        byteCountMax: Int,
+        deadLetterCount: Int,
+        deadLetterDropCount: Int,
+        damageCount: Int
+    ) {
         self.fileByteCount = fileByteCount
         self.byteCount = byteCount
         self.damageCount = damageCount
         self.byteCountMax = byteCountMax
         self.deadLetterCount = deadLetterCount
+        self.deadLetterDropCount = deadLetterDropCount
     }
 }
 

@@ -171,6 +171,7 @@ final class Daemon: @unchecked Sendable {
                         byteCount: status.usage.values.reduce(0) { $0 + $1.byteCount },
                         byteCountMax: spoolByteCountMax,
                         deadLetterCount: status.deadLetterCount,
+                        deadLetterDropCount: status.deadLetterDropCount,
                         damageCount: status.damageCount
                     )
                 }
