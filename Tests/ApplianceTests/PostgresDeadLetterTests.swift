@@ -96,6 +96,39 @@ import Testing
         try expectOrderlyEnd(daemon)
     }
 
+    @Test func `poison in a backlog costs itself only, and the backlog drains`() throws {
+        let cluster = try PostgresCluster.start()
+        let database = try TestDatabase(cluster)
+        let daemon = try DaemonProcess(database.settings())
+        try daemon.postRecords(1, source: "first")
+        try daemon.flush()
+        try daemon.waitUntilDelivered()
+        try cluster.query(database.name, Self.rule)
+        try cluster.stop(mode: .immediate)
+        do {
+            defer { try? cluster.start() }
+            for batch in 0..<40 {
+                let source = batch % 4 == 1 ? "seven" : "good"
+                try daemon.postRecords(2, message: "batch of a backlog", source: source)
+                try daemon.postRecords(1, message: "beside it", source: "beside")
+                try daemon.flush()
+            }
+            let stats = try expectConservation(daemon)
+            #expect((stats.integer("lanes.store.spooled_batches") ?? 0) >= 40, "\(stats.text)")
+        }
+        let stats = try daemon.waitForStats("the backlog to drain", .seconds(30)) { stats in
+            stats.integer("records.spooled") == 0 && stats.string("lanes.store.state") == "up"
+        }
+        #expect(stats.integer("records.dead_lettered") == 20)
+        #expect(try database.totals() == ["first": 1, "good": 60, "beside": 40])
+        #expect(try letterIDs(daemon).count == 10)
+        try cluster.query(database.name, "ALTER TABLE aggregated_logs DROP CONSTRAINT no_sevens")
+        #expect(try logboom(daemon, "replay", "--all").end == .exited(0))
+        try daemon.waitUntilDelivered()
+        #expect(try database.total() == 121)
+        try expectOrderlyEnd(daemon)
+    }
+
     @Test func `kill -9 while poison comes in and goes out again loses and repeats no acknowledged record`() throws {
         let database = try TestDatabase(.shared())
         let settings = database.settings().merging(["DURABLE_LEVEL": "trace"]) { $1 }
