@@ -29,7 +29,7 @@ let package = Package(
 
         // Runtime: performs what the core decided.
         .target(name: "Telemetry", dependencies: ["LogModel"]),
-        .target(name: "Ports", dependencies: ["LogModel", "Delivery"]),
+        .target(name: "Ports", dependencies: ["LogModel", "JSONBytes", "Delivery"]),
         .target(name: "Pipeline", dependencies: ["LogModel", "Patterns", "Delivery", "Ports", "Telemetry"]),
 
         // Edge: one part of the outside world each; none imports another.

@@ -1,6 +1,7 @@
 internal import Compression
 internal import JSONBytes
 internal import LogModel
+internal import Ports
 
 /// Writes a span as the analytics node reads it: gzip of NDJSON, a `span` line, then for each batch a `batch` line and its
 /// `series` lines. docs/formats/forward.md is the specification. Linear in the payload; about 100 KiB beside the result.
@@ -184,26 +185,7 @@ enum ForwardEncoder {
         writer.key("attributes")
         writer.beginObject()
         for attribute in attributes {
-            writer.key(bytes: attribute.key)
-            writer.beginObject()
-            writer.key("values")
-            writer.beginObject()
-            for (value, count) in attribute.values {
-                writer.key(bytes: value)
-                writer.integer(count)
-            }
-            writer.endObject()
-            writer.key("other")
-            writer.integer(attribute.otherCount)
-            writer.key("distinct")
-            writer.integer(attribute.distinctCount)
-            if let numbers = attribute.numbers {
-                writer.key("min")
-                writer.number(numbers.minimum)
-                writer.key("max")
-                writer.number(numbers.maximum)
-            }
-            writer.endObject()
+            writer.member(attribute)
         }
         writer.endObject()
     }

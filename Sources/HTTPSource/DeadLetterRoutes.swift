@@ -131,6 +131,10 @@ extension Routes {
         writer.beginArray()
         for sample in series.samples { writer.string(bytes: sample) }
         writer.endArray()
+        writer.key("attributes")
+        writer.beginObject()
+        for attribute in series.attributes { writer.member(attribute) }
+        writer.endObject()
         writer.endObject()
     }
 

@@ -213,7 +213,26 @@ extension Routes {
             "Batches the spool refused.",
             byLane { $0.spillFailureCount }
         )
-        page.add(.counter, "logboom_sink_failures_total", "Sends that failed.", byLane { $0.lane.failureCount })
+        page.add(
+            .counter,
+            "logboom_sink_failures_total",
+            "Sends that failed, by what that means for the batch.",
+            lanes.flatMap { runner in
+                FailureClass.allCases.map { failure in
+                    ([("lane", runner.id.rawValue), ("class", failure.rawValue)], runner.failureCounts[failure] ?? 0)
+                }
+            }
+        )
+        page.add(
+            .counter,
+            "logboom_sink_faults_total",
+            "Sends that failed, by what was wrong.",
+            lanes.flatMap { runner in
+                Fault.allCases.map { fault in
+                    ([("lane", runner.id.rawValue), ("fault", fault.rawValue)], runner.faultCounts[fault] ?? 0)
+                }
+            }
+        )
         page.add(.gauge, "logboom_sink_up", "1 while the sink takes batches.", byLane { $0.lane.phase == .up ? 1 : 0 })
         page.add(.gauge, "logboom_spool_batches", "Batches in the spool.", byLane { spool.batchCounts[$0.id] ?? 0 })
         page.add(
@@ -261,7 +280,13 @@ extension Routes {
             "Batches the state file refused for want of disk space.",
             spool.diskRefusalCount
         )
-        page.add(.gauge, "logboom_dead_letters", "Batches set aside in the spool's file.", spool.deadLetterCount)
+        page.add(.gauge, "logboom_dead_letters", "Dead letters in the spool's file.", spool.deadLetterCount)
+        page.add(
+            .counter,
+            "logboom_dead_letters_removed_total",
+            "Dead letters removed because there were too many.",
+            spool.deadLetterDropCount
+        )
         page.add(.gauge, "logboom_templates", "Templates known.", collector.templateCount)
         page.add(
             .counter,

@@ -67,7 +67,7 @@ extension Routes {
             checks.append(Check(name: "spool", status: .degraded, detail: detail))
         }
         if spool.deadLetterCount > 0 {
-            let detail = "\(spool.deadLetterCount) batches were set aside because no sink takes them"
+            let detail = "\(spool.deadLetterCount) dead letters: what a sink refuses for good; see logboom dead-letters"
             checks.append(Check(name: "dead_letters", status: .degraded, detail: detail))
         }
         return checks

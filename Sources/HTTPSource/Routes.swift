@@ -55,6 +55,8 @@ package struct SpoolFigures: Sendable {
     package var byteCount = 0
     package var byteCountMax = 0
     package var deadLetterCount = 0
+    /// Dead letters removed since the start because there were too many.
+    package var deadLetterDropCount = 0
     /// Times the file was found damaged while running, and replaced.
     package var damageCount = 0
     /// Batches merged with their neighbours, and batches that lost samples or attribute summaries, because the spool was nearly

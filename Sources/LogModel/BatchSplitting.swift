@@ -62,7 +62,8 @@ extension Batch {
                     recordCount: share.recordCount,
                     seriesCount: share.seriesCount,
                     merges: share.merges,
-                    byteCountEstimate: 64 + share.seriesCount * payload.count / max(1, seriesCount)
+                    // By the series that were read: what a damaged batch says of their number may be anything.
+                    byteCountEstimate: 64 + payload.count / max(1, place) * share.seriesCount
                 )
             )
         }

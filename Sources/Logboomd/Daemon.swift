@@ -210,6 +210,7 @@ final class Daemon: @unchecked Sendable {
         figures.fileByteCount = status.fileByteCount
         figures.byteCountMax = spoolByteCountMax
         figures.deadLetterCount = status.deadLetterCount
+        figures.deadLetterDropCount = status.deadLetterDropCount
         figures.damageCount = status.damageCount
         figures.mergedBatchCount = status.mergedBatchCount
         figures.reducedBatchCount = status.reducedBatchCount

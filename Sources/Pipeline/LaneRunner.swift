@@ -19,6 +19,11 @@ package final class LaneRunner: @unchecked Sendable {
     package private(set) var spillFailureCount = 0
     package private(set) var sendSeconds = 0.0
     package private(set) var sendCount = 0
+    /// Sends that failed, by what it meant for the batch, and by what was wrong.
+    package private(set) var failureCounts: [FailureClass: Int] = [:]
+    package private(set) var faultCounts: [Fault: Int] = [:]
+    /// Times that something was set aside.
+    private var setAsideCount = 0
     /// Records of dead letters put back into the spool, and those of them that an earlier process had set aside.
     package private(set) var replayedRecordCount = 0
     package private(set) var replayedForeignRecordCount = 0
@@ -209,6 +214,8 @@ package final class LaneRunner: @unchecked Sendable {
             }
         case .failure(let error):
             lastError = error
+            failureCounts[error.failureClass, default: 0] += 1
+            faultCounts[error.fault, default: 0] += 1
             perform(
                 lane.sendFailed(
                     number,
@@ -256,10 +263,13 @@ package final class LaneRunner: @unchecked Sendable {
         let parts = letters.flatMap(\.parts)
         let refused = parts.reduce(0) { $0 + $1.batch.recordCount }
         let all = letters.reduce(0) { $0 + $1.item.batch.recordCount }
-        log.error(
-            "lane \(id.rawValue): set aside \(refused) of \(all) records, for a person to look at: "
-                + (parts.first?.reason ?? "refused")
-        )
+        setAsideCount += 1
+        let text =
+            "lane \(id.rawValue): set aside \(refused) of \(all) records (see logboom dead-letters): "
+            + (parts.first?.reason ?? "refused")
+        // Where every batch has something refused (a database of another encoding), a line for each would be a flood that
+        // wears the card: the first, second, fourth, eighth … time says it.
+        if setAsideCount & (setAsideCount - 1) == 0 { log.error(text) } else { log.debug(text) }
         let batches = letters.map { SetAsideBatch(spooled($0.item), parts: $0.parts, rest: $0.rest) }
         spool.setAside(batches) { result in
             self.scheduler.execute { self.settingAsideEnded(letters, result) }

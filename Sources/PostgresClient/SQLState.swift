@@ -61,8 +61,8 @@ package struct SQLState: Sendable, Hashable, CustomStringConvertible {
         // server, 0L/0P grants and roles, 2B dependent objects.
         case "28", "3D", "3F", "42", "0A", "0L", "0P", "2B", "HV": return .permanent
         // 22 a value the type does not take, 23 a constraint, 21 cardinality, 54 a limit (index row too long), 44 a view's
-        // check option, P0 an exception somebody's trigger raised over this very row.
-        case "21", "22", "23", "54", "44", "P0", "09", "38", "39": return .poison
+        // check option; P0, 09, 20 (no branch of a CASE), 2F, 38, 39 what somebody's trigger or function raised over this row.
+        case "21", "22", "23", "54", "44", "P0", "09", "20", "2F", "38", "39": return .poison
         default: return .transient
         }
     }

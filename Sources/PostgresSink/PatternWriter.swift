@@ -1,5 +1,6 @@
 internal import JSONBytes
 internal import LogModel
+internal import Ports
 internal import PostgresClient
 
 /// How long a row of `aggregated_logs` counts for. Ten minutes say well enough when something happened, and a pattern that
@@ -348,26 +349,7 @@ struct PatternWriter {
         json.reset()
         json.beginObject()
         for attribute in attributes {
-            json.key(bytes: attribute.key)
-            json.beginObject()
-            json.key("values")
-            json.beginObject()
-            for (value, count) in attribute.values {
-                json.key(bytes: value)
-                json.integer(count)
-            }
-            json.endObject()
-            json.key("other")
-            json.integer(attribute.otherCount)
-            json.key("distinct")
-            json.integer(attribute.distinctCount)
-            if let numbers = attribute.numbers {
-                json.key("min")
-                json.number(numbers.minimum)
-                json.key("max")
-                json.number(numbers.maximum)
-            }
-            json.endObject()
+            json.member(attribute)
         }
         json.endObject()
         metadata.append(text: json.bytes)

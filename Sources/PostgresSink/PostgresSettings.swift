@@ -18,6 +18,8 @@ package struct PostgresSettings: Sendable {
 
     package var connectTimeout: Duration = .seconds(5)
     package var statementTimeout: Duration = .seconds(15)
+    /// For a lock, kept by the server.
+    package var lockTimeout: Duration = .seconds(5)
     /// For an answer of any kind; longer than `statementTimeout`, which the server keeps.
     package var answerTimeout: Duration = .seconds(20)
 
@@ -51,6 +53,7 @@ package struct PostgresSettings: Sendable {
         )
         parameters.connectTimeout = connectTimeout
         parameters.statementTimeout = statementTimeout
+        parameters.lockTimeout = lockTimeout
         parameters.answerTimeout = answerTimeout
         return parameters
     }

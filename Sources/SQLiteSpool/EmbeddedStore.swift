@@ -266,26 +266,7 @@ final class SeriesWriter {
             let cost = attribute.values.reduce(attribute.key.count + 112) { $0 + $1.value.count + 24 }
             guard byteCount + cost < SpoolStore.metadataByteCountMax else { continue }
             byteCount += cost
-            metadata.key(bytes: attribute.key)
-            metadata.beginObject()
-            metadata.key("values")
-            metadata.beginObject()
-            for (value, count) in attribute.values {
-                metadata.key(bytes: value)
-                metadata.integer(count)
-            }
-            metadata.endObject()
-            metadata.key("other")
-            metadata.integer(attribute.otherCount)
-            metadata.key("distinct")
-            metadata.integer(attribute.distinctCount)
-            if let numbers = attribute.numbers {
-                metadata.key("min")
-                metadata.number(numbers.minimum)
-                metadata.key("max")
-                metadata.number(numbers.maximum)
-            }
-            metadata.endObject()
+            metadata.member(attribute)
         }
         metadata.endObject()
     }

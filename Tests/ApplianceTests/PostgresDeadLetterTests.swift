@@ -96,6 +96,105 @@ import Testing
         try expectOrderlyEnd(daemon)
     }
 
+    @Test func `poison in a backlog costs itself only, and the backlog drains`() throws {
+        let cluster = try PostgresCluster.start()
+        let database = try TestDatabase(cluster)
+        let daemon = try DaemonProcess(database.settings())
+        try daemon.postRecords(1, source: "first")
+        try daemon.flush()
+        try daemon.waitUntilDelivered()
+        try cluster.query(database.name, Self.rule)
+        try cluster.stop(mode: .immediate)
+        do {
+            defer { try? cluster.start() }
+            for batch in 0..<40 {
+                let source = batch % 4 == 1 ? "seven" : "good"
+                try daemon.postRecords(2, message: "batch of a backlog", source: source)
+                try daemon.postRecords(1, message: "beside it", source: "beside")
+                try daemon.flush()
+            }
+            let stats = try expectConservation(daemon)
+            #expect((stats.integer("lanes.store.spooled_batches") ?? 0) >= 40, "\(stats.text)")
+        }
+        let stats = try daemon.waitForStats("the backlog to drain", .seconds(30)) { stats in
+            stats.integer("records.spooled") == 0 && stats.string("lanes.store.state") == "up"
+        }
+        #expect(stats.integer("records.dead_lettered") == 20)
+        #expect(try database.totals() == ["first": 1, "good": 60, "beside": 40])
+        #expect(try letterIDs(daemon).count == 10)
+        try cluster.query(database.name, "ALTER TABLE aggregated_logs DROP CONSTRAINT no_sevens")
+        #expect(try logboom(daemon, "replay", "--all").end == .exited(0))
+        try daemon.waitUntilDelivered()
+        #expect(try database.total() == 121)
+        try expectOrderlyEnd(daemon)
+    }
+
+    @Test func `kill -9 while poison comes in and goes out again loses and repeats no acknowledged record`() throws {
+        let database = try TestDatabase(.shared())
+        let settings = database.settings().merging(["DURABLE_LEVEL": "trace"]) { $1 }
+        let state = try TemporaryDirectory()
+        var good = Load.Outcome()
+        var bad = Load.Outcome()
+        for round in 1...4 {
+            let daemon = try DaemonProcess(settings, state: state)
+            if round == 1 {
+                try daemon.postRecords(1, source: "first")
+                try database.cluster.query(
+                    database.name,
+                    "ALTER TABLE aggregated_logs ADD CONSTRAINT no_sevens CHECK (source NOT LIKE 'seven%')"
+                )
+            }
+            let goodLoad = Load(daemon.port, prefix: "good\(round)-")
+            let badLoad = Load(daemon.port, prefix: "seven\(round)-")
+            try goodLoad.waitForAcknowledged(10)
+            try badLoad.waitForAcknowledged(5 + round * 3)
+            daemon.kill9()
+            for (load, isGood) in [(goodLoad, true), (badLoad, false)] {
+                let part = try load.stop()
+                #expect(part.strange.isEmpty)
+                if isGood {
+                    good.acknowledged += part.acknowledged
+                    good.undecided += part.undecided
+                } else {
+                    bad.acknowledged += part.acknowledged
+                    bad.undecided += part.undecided
+                }
+            }
+        }
+        // What is refused is set aside, all else is there.
+        let refused = try DaemonProcess(settings, state: state)
+        try refused.waitForStats("the spool to be empty") { $0.integer("records.spooled") == 0 }
+        var totals = try database.totals()
+        #expect(totals.removeValue(forKey: "first") == 1)
+        expectCountedOnce(good, totals)
+        #expect(try letterIDs(refused).count > 4)
+        refused.kill9()
+
+        // Mended, sent again, and killed in the middle of that.
+        try database.cluster.query(database.name, "ALTER TABLE aggregated_logs DROP CONSTRAINT no_sevens")
+        for _ in 0..<3 {
+            let daemon = try DaemonProcess(settings, state: state)
+            let ids = try letterIDs(daemon)
+            for id in ids.prefix(ids.count / 3) {
+                #expect(try daemon.post("/v1/dead-letters/\(id)/replay").status == 200)
+            }
+            daemon.kill9()
+        }
+        let last = try DaemonProcess(settings, state: state)
+        for id in try letterIDs(last) { #expect(try last.post("/v1/dead-letters/\(id)/replay").status == 200) }
+        try last.waitUntilDelivered()
+        totals = try database.totals()
+        #expect(totals.removeValue(forKey: "first") == 1)
+        expectCountedOnce(bad, totals.filter { $0.key.hasPrefix("seven") })
+        expectCountedOnce(good, totals.filter { !$0.key.hasPrefix("seven") })
+        try expectOrderlyEnd(last)
+    }
+
+    private func letterIDs(_ daemon: DaemonProcess) throws -> [Int] {
+        let answer = try daemon.get("/v1/dead-letters?limit=1000")
+        return (answer["dead_letters"] as? [[String: Any]] ?? []).compactMap { $0["id"] as? Int }
+    }
+
     @Test func `dead letters have their routes, and refuse what makes no sense`() throws {
         try withDaemon { (daemon: DaemonProcess) throws in
             #expect(try daemon.get("/v1/dead-letters").text.hasPrefix(#"{"total":0,"dead_letters":[]}"#))

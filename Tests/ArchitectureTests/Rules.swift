@@ -62,7 +62,7 @@ enum Rules {
         Rule(target: "Migrations", layer: .wrapper, targets: ["LogModel"]),
         Rule(target: "Telemetry", layer: .wrapper, targets: ["LogModel", "CShims"], system: edge),
 
-        Rule(target: "Ports", layer: .runtime, targets: ["LogModel", "Delivery"]),
+        Rule(target: "Ports", layer: .runtime, targets: ["LogModel", "JSONBytes", "Delivery"]),
         Rule(
             target: "Pipeline",
             layer: .runtime,

@@ -25,6 +25,7 @@ import Testing
         var deadLetters = 0
         var refusedParts = 0
         var replays = 0
+        var spilledRests = 0
         for seed in 0..<100 as Range<UInt64> {
             var simulation = LaneSimulation(seed: seed)
             simulation.run(batchCount: 60)
@@ -33,12 +34,14 @@ import Testing
             deadLetters += simulation.deadLetters.count
             refusedParts += simulation.refusedParts.count
             replays += simulation.replayCount
+            spilledRests += simulation.spilledRestCount
         }
         #expect(outages > 200)
         #expect(crashes > 20)
         #expect(deadLetters > 20)
         #expect(refusedParts > 20)
         #expect(replays > 20)
+        #expect(spilledRests > 5)
     }
 
     @Test func `a sink that forgets what it applied is found out`() {
@@ -217,6 +220,28 @@ import Testing
         #expect(acknowledgements(done) == [1])
         #expect(sends(done).first?.span.previous == 1)
         #expect(lane.counts == DeliveryLane.Counts(delivered: 2, deadLettered: 1, inMemory: 3))
+    }
+
+    @Test func `what is left of a batch that was spilled meanwhile goes out before what follows it`() throws {
+        var lane = makeLane()
+        let sent = try #require(sends(lane.batchSealed(makeBatch(), ticket: 1, isAwaited: true, now: start)).first)
+        let later = start.advanced(by: Limits.sinkPatience)
+        let spilled = try #require(spills(lane.patienceEnded(sent.number, now: later)).first)
+        #expect(acknowledgements(lane.spillSucceeded(spilled, now: later)) == [1])
+        _ = lane.batchSealed(makeBatch(), ticket: 2, isAwaited: false, now: later)
+        let rest = Batch(payload: [1], recordCount: 2, seriesCount: 1)
+        let part = RefusedPart(batch: Batch(payload: [2], recordCount: 1, seriesCount: 1), reason: "23514")
+        let refused = [RefusedBatch(index: 0, parts: [part], rest: rest)]
+        let actions = lane.sendFailed(sent.number, .poison, reason: "23514", refused: refused, now: later)
+        let letters = try #require(settingsAside(actions).first)
+        let again = try #require(sends(lane.settingAsideSucceeded(letters, now: later)).first)
+        // Were the next of the stream sent first, the sink would take this one for applied.
+        #expect(again.span == sent.span)
+        #expect(lane.counts == DeliveryLane.Counts(spooled: 2, deadLettered: 1, inMemory: 3))
+        let done = lane.sendSucceeded(again.number, through: nil, now: later)
+        #expect(removals(done).map(\.through) == [1] && acknowledgements(done).isEmpty)
+        #expect(lane.counts == DeliveryLane.Counts(delivered: 2, deadLettered: 1, inMemory: 3))
+        #expect(lane.spooledBatchCount == 0)
     }
 
     @Test func `a refused part that cannot be kept leaves the batch whole`() throws {

@@ -54,6 +54,8 @@ struct LaneSimulation {
     /// What the file holds of them, until a person has it sent again.
     private var letters: [Letter] = []
     private(set) var replayCount = 0
+    /// Refused fresh batches of which the spool had taken a copy meanwhile.
+    private(set) var spilledRestCount = 0
     private var appliedParts: [Int: Int] = [:]
     /// Batches of which the sink holds what was left of them.
     private var appliedRests: Set<Int> = []
@@ -97,7 +99,7 @@ struct LaneSimulation {
         faults = Faults(
             sendFails: draw(30),
             answerLost: draw(30),
-            slow: draw(30),
+            slow: draw(60),
             spillFails: draw(30),
             crash: draw(3),
             poison: draw(5)
@@ -259,14 +261,15 @@ struct LaneSimulation {
         }
         let row = spool.firstIndex { $0.stream == letter.item.stream && $0.sequence == letter.item.sequence }
         guard let row else { return }
+        if letter.rest != nil, letter.item.ticket >= 0 { spilledRestCount += 1 }
         if let rest = letter.rest { spool[row].batch = rest } else { spool.remove(at: row) }
     }
 
     // MARK: Batches
 
-    /// One in forty batches is one that no sink takes, another one of which no sink takes a part.
+    /// One in forty batches is one that no sink takes, eight others are such that no sink takes a part.
     private static func isRefused(_ number: Int) -> Bool { number % 40 == 7 }
-    private static func isPartlyRefused(_ number: Int) -> Bool { number % 40 == 23 || number % 40 == 24 }
+    private static func isPartlyRefused(_ number: Int) -> Bool { number % 10 == 3 || number % 10 == 4 }
 
     private static func batch(_ number: Int, _ share: Share) -> Batch {
         let recordCount =
@@ -354,7 +357,9 @@ struct LaneSimulation {
             return push(.answer(number: number, run: run, result: .failed(.transient)), after: delay())
         }
         if faults.poison > 0, let refused = refused(span, items) {
-            return push(.answer(number: number, run: run, result: .failed(.poison, refused: refused)), after: delay())
+            // The search takes its time, often longer than the lane is patient.
+            let search = Duration.milliseconds(Int.random(in: 1...800, using: &generator))
+            return push(.answer(number: number, run: run, result: .failed(.poison, refused: refused)), after: search)
         }
         let isLost = Int.random(in: 0..<100, using: &generator) < faults.answerLost
         let known = breaksRule ? 0 : applied[span.stream] ?? 0

@@ -232,7 +232,7 @@ struct SchemaTests {
         try warehouse.query(
             """
             CREATE ROLE \(role) LOGIN;
-            GRANT SELECT, INSERT, UPDATE, DELETE ON aggregated_logs, delivery_progress TO \(role);
+            GRANT SELECT, INSERT, UPDATE, DELETE ON aggregated_logs, delivery_progress, pattern_merges TO \(role);
             GRANT SELECT ON logboom_migrations TO \(role);
             GRANT USAGE ON SEQUENCE aggregated_logs_id_seq TO \(role)
             """
@@ -240,7 +240,8 @@ struct SchemaTests {
         var settings = warehouse.settings
         settings.user = role
         let sink = PostgresSink(settings)
-        #expect(await sink.apply(1, 2, [makeBatch([Series()])]) == .success(.applied))
+        let merge = TemplateMerge(from: 5, to: 1, template: Array("one".utf8))
+        #expect(await sink.apply(1, 2, [makeBatch([Series()], merges: [merge])]) == .success(.applied))
         try warehouse.query("REVOKE INSERT ON aggregated_logs FROM \(role)")
         let refused = await sink.apply(2, 3, [makeBatch([Series()])])
         #expect(refused.failureClass == .permanent && refused.code == "42501")
