@@ -39,13 +39,15 @@ let package = Package(
         .systemLibrary(name: "CSystemd"),
         .systemLibrary(name: "CZlib"),
         .target(name: "CShims"),
+        .target(name: "Compression", dependencies: ["CZlib"]),
         .target(name: "BlockingExecutor", dependencies: ["CShims"]),
         .target(name: "SQLiteClient", dependencies: ["CSQLite"]),
         .target(name: "PostgresClient", dependencies: ["CPostgres"]),
         .target(
             name: "SQLiteSpool",
             dependencies: [
-                "LogModel", "JSONBytes", "Delivery", "Ports", "BlockingExecutor", "SQLiteClient", "Migrations",
+                "LogModel", "JSONBytes", "Delivery", "Ports", "BlockingExecutor", "Compression", "SQLiteClient",
+                "Migrations",
             ]
         ),
         .target(
@@ -56,7 +58,7 @@ let package = Package(
         ),
         .target(
             name: "ForwardSink",
-            dependencies: ["LogModel", "JSONBytes", "Delivery", "Ports", "HTTPClient", "CZlib", nioCore]
+            dependencies: ["LogModel", "JSONBytes", "Delivery", "Ports", "HTTPClient", "Compression", nioCore]
         ),
         .target(name: "HTTPClient", dependencies: [nioCore, nioPosix, nioHTTP1]),
         .target(name: "HTTPServing", dependencies: ["LogModel", nioCore, nioPosix, nioHTTP1]),
@@ -75,6 +77,7 @@ let package = Package(
             resources: [
                 .embedInCode("spool/spool_0001_create.sql"),
                 .embedInCode("spool/spool_0002_merges.sql"),
+                .embedInCode("spool/spool_0003_sent.sql"),
                 .embedInCode("warehouse/warehouse_0001_create.sql"),
                 .embedInCode("warehouse/warehouse_0002_merges.sql"),
             ]
@@ -100,14 +103,16 @@ let package = Package(
         ),
 
         // Tests.
+        .target(name: "CFaultVFS", linkerSettings: [.linkedLibrary("sqlite3")]),
         .target(
             name: "PipelineTesting",
             dependencies: [
-                "LogModel", "JSONBytes", "Delivery", "Ports", "Pipeline", "PostgresClient", "CZlib", nioCore, nioPosix,
-                nioHTTP1,
+                "LogModel", "JSONBytes", "Delivery", "Ports", "Pipeline", "PostgresClient", "CZlib", "CFaultVFS",
+                nioCore, nioPosix, nioHTTP1,
             ]
         ),
         .testTarget(name: "LogModelTests", dependencies: ["LogModel", "PipelineTesting"]),
+        .testTarget(name: "CompressionTests", dependencies: ["Compression", "PipelineTesting"]),
         .testTarget(name: "JSONBytesTests", dependencies: ["JSONBytes", "PipelineTesting"]),
         .testTarget(
             name: "PatternsTests",
@@ -162,7 +167,7 @@ let package = Package(
 /// Targets that touch C pointers say `unsafe` at every such use.
 let cFacing: Set<String> = ["SQLiteClient", "PostgresClient"]
 
-for target in package.targets where target.type != .system && target.name != "CShims" {
+for target in package.targets where target.type != .system && !["CShims", "CFaultVFS"].contains(target.name) {
     var settings: [SwiftSetting] = [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("MemberImportVisibility"),

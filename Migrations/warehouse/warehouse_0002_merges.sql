@@ -35,7 +35,7 @@ GROUP BY coalesce(merged.to_id, stored.pattern_id), coalesce(merged.message_patt
     stored.level, stored.source, stored.tenant;
 
 COMMENT ON COLUMN aggregated_logs.category IS
-    'What the pattern speaks of: auth, network, storage, power … (docs/formats/batch.md); NULL when nothing fits.';
+    'What the pattern speaks of: auth, network, storage, power and so on (docs/formats/batch.md); NULL when nothing fits.';
 COMMENT ON COLUMN aggregated_logs.tags IS 'Closer words for it, such as under-voltage or out-of-memory.';
 COMMENT ON TABLE pattern_merges IS
     'Patterns that turned out to be one: rows under from_id belong to to_id, whose text stands beside it (Logboom).';

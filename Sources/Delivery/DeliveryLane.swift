@@ -30,6 +30,14 @@ package struct DeliveryLane {
         package var wasSent: Bool
     }
 
+    /// An item on its way to the dead letters, whole or in part.
+    package struct SetAside: Sendable {
+        package var item: Item
+        package var parts: [RefusedPart]
+        /// What takes the item's place, under its name.
+        package var rest: Batch?
+    }
+
     package enum Action: Sendable {
         /// Ask the sink to apply these items, which are all of the span, and call back with the number.
         case send(BatchSpan, [Item], number: Int)
@@ -38,8 +46,9 @@ package struct DeliveryLane {
         case readSpool
         /// Take these out of the spool, and call ``removalSucceeded(now:)`` or ``removalFailed(now:)``.
         case removeSpooled(StreamID, through: Int64)
-        /// Set this batch aside: the sink will never take it.
-        case setAside(Item, reason: String)
+        /// Set these aside, all or none: the sink will never take them. Where the spool holds the item, its rest takes the
+        /// item's place in the same transaction.
+        case setAside([SetAside])
         /// The batch of this ticket is durable: at the sink, in the spool, or set aside.
         case acknowledge(ticket: Int)
         case scheduleRetry(at: MonotonicTime)
@@ -112,6 +121,9 @@ package struct DeliveryLane {
     var liveSequence: Int64 = 0
     var backlog: StreamID
     var backlogSequence: Int64 = 0
+    /// Dead letters that a person had sent again.
+    var replay: StreamID
+    var replaySequence: Int64 = 0
 
     /// Sealed, not yet named.
     var waiting: [Fresh] = []
@@ -144,13 +156,14 @@ package struct DeliveryLane {
         var generator = generator
         live = StreamID(rawValue: generator.next())
         backlog = StreamID(rawValue: generator.next())
+        replay = StreamID(rawValue: generator.next())
         self.generator = generator
         self.spooledBatchCount = spooledBatchCount
         counts.spooled = spooledRecordCount
     }
 
     /// The streams it sends under besides those in the spool: with them, all that the sink must remember.
-    package var streams: [StreamID] { [live, backlog] }
+    package var streams: [StreamID] { [live, backlog, replay] }
 
     /// How it would treat a batch sealed now.
     package var readiness: Batcher.Readiness {

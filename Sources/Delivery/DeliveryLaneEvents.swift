@@ -41,24 +41,24 @@ extension DeliveryLane {
         return actions + pump(now: now) + [.readinessChanged]
     }
 
-    /// The sink did not apply the span, or its answer was lost.
+    /// The sink did not apply the span, or its answer was lost. With ``FailureClass/poison`` comes what it `refused`, if it
+    /// knows.
     package mutating func sendFailed(
         _ number: Int,
         _ failure: FailureClass,
         reason: String,
+        refused: [RefusedBatch] = [],
         now: MonotonicTime
     ) -> [Action] {
         guard let failed = sending, failed.number == number else { return [] }
         sending = nil
         failureCount += 1
-        if failure == .poison { return poisoned(failed, reason: reason, now: now) }
+        if failure == .poison { return poisoned(failed, reason: reason, refused: refused, now: now) }
 
         var actions: [Action] = []
         if !failed.isFromSpool {
             for item in failed.items where !isSpilled(item) { actions.append(spill(item)) }
         }
-        for fresh in waiting { actions.append(spill(fresh)) }
-        waiting = []
         return actions + pause(failure, reason: reason, now: now)
     }
 
@@ -69,6 +69,8 @@ extension DeliveryLane {
     /// The outage begins, or goes on: new streams, and the next attempt after a pause.
     private mutating func pause(_ failure: FailureClass, reason: String, now: MonotonicTime) -> [Action] {
         var actions: [Action] = []
+        for fresh in waiting { actions.append(spill(fresh)) }
+        waiting = []
         spilledWhileSending = []
         readyBacklog = nil
         isAttempting = false
@@ -93,47 +95,85 @@ extension DeliveryLane {
         return actions
     }
 
-    /// One of the batches can never be applied: find it by sending each alone, and set it aside.
-    private mutating func poisoned(_ failed: Sending, reason: String, now: MonotonicTime) -> [Action] {
+    /// Something of the span can never be applied: it is set aside. When the sink does not know what, the batches are sent
+    /// one at a time, and the one refused alone is set aside whole.
+    private mutating func poisoned(
+        _ failed: Sending,
+        reason: String,
+        refused: [RefusedBatch],
+        now: MonotonicTime
+    ) -> [Action] {
         backoff.worked(now: now)
         var actions = recovered(now: now)
-        if failed.items.count > 1 {
+        readyBacklog = nil
+        var letters = refused.filter { failed.items.indices.contains($0.index) && !$0.parts.isEmpty }.map {
+            SetAside(item: failed.items[$0.index], parts: $0.parts, rest: $0.rest)
+        }
+        if letters.isEmpty, failed.items.count > 1 {
             // Several come from the spool only: read again, and send one at a time until the portion is through.
             sendsSingly = true
-            readyBacklog = nil
-            actions += pump(now: now)
-        } else if let item = failed.items.first {
-            isSettingAside = true
-            settingAsideTicket = item.ticket == Self.noTicket ? nil : item.ticket
-            actions.append(.setAside(item, reason: reason))
+            return actions + pump(now: now)
         }
+        if letters.isEmpty {
+            letters = failed.items.map {
+                SetAside(item: $0, parts: [RefusedPart(batch: $0.batch, reason: reason)], rest: nil)
+            }
+        }
+        isSettingAside = true
+        settingAsideTicket = letters.first.map(\.item.ticket).flatMap { $0 == Self.noTicket ? nil : $0 }
+        actions.append(.setAside(letters))
         return actions
     }
 
-    /// The bad batch is among the dead letters.
-    package mutating func settingAsideSucceeded(_ item: Item, now: MonotonicTime) -> [Action] {
+    /// The refused parts are among the dead letters; what is left of the batches goes out again, under their names.
+    package mutating func settingAsideSucceeded(_ letters: [SetAside], now: MonotonicTime) -> [Action] {
         isSettingAside = false
         settingAsideTicket = nil
         sendsSingly = false
-        counts.deadLettered += item.batch.recordCount
         var actions: [Action] = []
-        if item.ticket == Self.noTicket || spilledWhileSending.remove(item.ticket) != nil {
-            counts.spooled -= item.batch.recordCount
-            spooledBatchCount -= 1
-        } else {
-            if spilling[item.ticket] != nil { decidedWhileSpilling.insert(item.ticket) }
-            leaveMemory(item)
-            actions.append(.acknowledge(ticket: item.ticket))
-        }
+        for letter in letters { actions += wasSetAside(letter) }
         return actions + pump(now: now) + [.readinessChanged]
     }
 
-    /// The dead letters could not be written (disk full): the batch is kept and tried again like any other.
-    package mutating func settingAsideFailed(_ item: Item, now: MonotonicTime) -> [Action] {
+    private mutating func wasSetAside(_ letter: SetAside) -> [Action] {
+        let item = letter.item
+        let recordCount = item.batch.recordCount - (letter.rest?.recordCount ?? 0)
+        let isSpooled = item.ticket == Self.noTicket || spilledWhileSending.contains(item.ticket)
+        counts.deadLettered += recordCount
+        if isSpooled {
+            counts.spooled -= recordCount
+        } else {
+            counts.inMemory -= recordCount
+            bytesInMemory -= item.batch.payload.count - (letter.rest?.payload.count ?? 0)
+        }
+        guard let rest = letter.rest else {
+            if isSpooled {
+                spilledWhileSending.remove(item.ticket)
+                spooledBatchCount -= 1
+                return []
+            }
+            if spilling[item.ticket] != nil { decidedWhileSpilling.insert(item.ticket) }
+            return [.acknowledge(ticket: item.ticket)]
+        }
+        // The spool has the rest where it had the batch, and it is read again from there.
+        guard item.ticket != Self.noTicket else { return [] }
+        var left = item
+        left.batch = rest
+        if phase == .stopping { return isSpooled ? [] : [spill(left)] }
+        // Before anything else: what follows in its stream would make the sink take it for applied.
+        stranded.insert(left, at: 0)
+        return []
+    }
+
+    /// The dead letters could not be written (disk full): the batches are kept and tried again like any other.
+    package mutating func settingAsideFailed(_ letters: [SetAside], now: MonotonicTime) -> [Action] {
         isSettingAside = false
         settingAsideTicket = nil
-        if item.ticket != Self.noTicket && !isSpilled(item) { stranded.insert(item, at: 0) }
-        return pause(.transient, reason: "set a refused batch aside", now: now)
+        var actions: [Action] = []
+        for item in letters.map(\.item) where item.ticket != Self.noTicket && !isSpilled(item) {
+            if phase == .stopping { actions.append(spill(item)) } else { stranded.insert(item, at: 0) }
+        }
+        return actions + pause(.transient, reason: "set a refused batch aside", now: now)
     }
 
     /// A send has had its time: what somebody waits for is spilled, under the name it was sent by if it was.
@@ -213,6 +253,15 @@ extension DeliveryLane {
         return pump(now: now)
     }
 
+    /// A file of the spool came within reach again: it holds so much more than is known here or, where negative, less; what is
+    /// missing could not be read any more.
+    package mutating func spoolRecounted(batchDifference: Int, recordDifference: Int, now: MonotonicTime) -> [Action] {
+        spooledBatchCount += batchDifference
+        counts.spooled += recordDifference
+        counts.deadLettered += max(0, -recordDifference)
+        return pump(now: now)
+    }
+
     /// The spool could not be read: again after a while.
     package mutating func spoolReadFailed(now: MonotonicTime) -> [Action] {
         isReadingSpool = false
@@ -220,6 +269,24 @@ extension DeliveryLane {
         let retry = now.advanced(by: Limits.probeIntervalCeiling)
         nextRetry = retry
         return [.scheduleRetry(at: retry)]
+    }
+
+    // MARK: Dead letters sent again
+
+    /// The name under which the next dead letter goes back into the spool. Never given twice, so a letter that does not get
+    /// there leaves a hole, which the spool's order allows for.
+    package mutating func nextReplayName() -> (stream: StreamID, sequence: Int64) {
+        replaySequence += 1
+        return (replay, replaySequence)
+    }
+
+    /// A dead letter is a batch of the spool again. `wasCounted`: it is among ``Counts/deadLettered``; one that an earlier
+    /// process set aside is not, and is new here.
+    package mutating func replaySucceeded(recordCount: Int, wasCounted: Bool, now: MonotonicTime) -> [Action] {
+        if wasCounted { counts.deadLettered -= recordCount }
+        counts.spooled += recordCount
+        spooledBatchCount += 1
+        return pump(now: now)
     }
 
     // MARK: Time

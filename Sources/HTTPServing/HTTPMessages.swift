@@ -3,7 +3,14 @@ internal import NIOHTTP1
 
 /// One request, complete with its body. Valid during ``RequestHandler/handle(_:_:)``.
 package struct HTTPRequest {
-    package enum Method: Equatable { case get, head, post, other }
+    package enum Method: String {
+        case get = "GET"
+        case head = "HEAD"
+        case post = "POST"
+        case delete = "DELETE"
+        /// Any other.
+        case other = ""
+    }
 
     package let method: Method
     /// The target before `?`, as sent: nothing is unescaped, as no path of ours needs it.
@@ -18,6 +25,7 @@ package struct HTTPRequest {
         case .GET: method = .get
         case .HEAD: method = .head
         case .POST: method = .post
+        case .DELETE: method = .delete
         default: method = .other
         }
         let uri = head.uri.utf8
@@ -83,6 +91,7 @@ package enum HTTPStatus: Int, Sendable {
     case notFound = 404
     case methodNotAllowed = 405
     case requestTimeout = 408
+    case conflict = 409
     case contentTooLarge = 413
     case unsupportedMediaType = 415
     case unprocessableContent = 422
@@ -98,6 +107,7 @@ package enum HTTPStatus: Int, Sendable {
         case .badRequest: "HTTP/1.1 400 Bad Request\r\n"
         case .notFound: "HTTP/1.1 404 Not Found\r\n"
         case .methodNotAllowed: "HTTP/1.1 405 Method Not Allowed\r\n"
+        case .conflict: "HTTP/1.1 409 Conflict\r\n"
         case .requestTimeout: "HTTP/1.1 408 Request Timeout\r\n"
         case .contentTooLarge: "HTTP/1.1 413 Content Too Large\r\n"
         case .unsupportedMediaType: "HTTP/1.1 415 Unsupported Media Type\r\n"

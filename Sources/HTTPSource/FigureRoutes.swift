@@ -12,6 +12,8 @@ extension Routes {
     func statsPage() -> [UInt8] {
         let counters = collector.counters
         let store = storeLane.lane.counts
+        // Dead letters of earlier processes that a person had sent again came in like what was found in the spool.
+        let recovered = counters.recovered + storeLane.replayedForeignRecordCount
         let process = ProcessFigures.current()
         let spool = facts.spoolFigures()
         var writer = JSONWriter(byteCountEstimate: 2048)
@@ -21,8 +23,8 @@ extension Routes {
         writer.field("uptime_s", Int(scheduler.now.since(facts.startedAt).seconds))
         writer.key("records")
         writer.beginObject()
-        writer.field("accepted", counters.accepted + counters.recovered)
-        writer.field("recovered", counters.recovered)
+        writer.field("accepted", counters.accepted + recovered)
+        writer.field("recovered", recovered)
         writer.field("delivered", store.delivered)
         writer.field("spooled", store.spooled)
         writer.field("dead_lettered", store.deadLettered)
@@ -67,12 +69,16 @@ extension Routes {
         writer.endObject()
         writer.key("spool")
         writer.beginObject()
-        writer.field("batches", collector.lanes.reduce(0) { $0 + $1.lane.spooledBatchCount })
+        writer.field("batches", spool.batchCounts.values.reduce(0, +))
         writer.field("records", store.spooled)
         writer.field("bytes", spool.byteCount)
         writer.field("limit_bytes", spool.byteCountMax)
         writer.field("file_bytes", spool.fileByteCount)
         writer.field("dead_letters", spool.deadLetterCount)
+        writer.field("merged_batches", spool.mergedBatchCount)
+        writer.field("reduced_batches", spool.reducedBatchCount)
+        writer.key("longest_window_s")
+        writer.number(spool.longestWindow.seconds)
         writer.endObject()
         writer.key("memory")
         writer.beginObject()
@@ -98,7 +104,7 @@ extension Routes {
         writer.field("dead_lettered", lane.counts.deadLettered)
         writer.field("in_memory", lane.counts.inMemory)
         writer.field("delivered_batches", runner.deliveredBatchCount)
-        writer.field("spooled_batches", lane.spooledBatchCount)
+        writer.field("spooled_batches", facts.spoolFigures().batchCounts[runner.id] ?? 0)
         writer.field("failures", lane.failureCount)
         writer.key("mean_send_ms")
         writer.number(
@@ -168,7 +174,13 @@ extension Routes {
             .counter,
             "logboom_records_dead_lettered_total",
             "Records set aside.",
-            byLane { $0.lane.counts.deadLettered }
+            byLane { $0.lane.counts.deadLettered + $0.replayedRecordCount - $0.replayedForeignRecordCount }
+        )
+        page.add(
+            .counter,
+            "logboom_records_replayed_total",
+            "Records of dead letters that were sent again.",
+            byLane { $0.replayedRecordCount }
         )
         page.add(.gauge, "logboom_records_spooled", "Records in the spool.", byLane { $0.lane.counts.spooled })
         page.add(
@@ -203,10 +215,52 @@ extension Routes {
         )
         page.add(.counter, "logboom_sink_failures_total", "Sends that failed.", byLane { $0.lane.failureCount })
         page.add(.gauge, "logboom_sink_up", "1 while the sink takes batches.", byLane { $0.lane.phase == .up ? 1 : 0 })
-        page.add(.gauge, "logboom_spool_batches", "Batches in the spool.", byLane { $0.lane.spooledBatchCount })
+        page.add(.gauge, "logboom_spool_batches", "Batches in the spool.", byLane { spool.batchCounts[$0.id] ?? 0 })
+        page.add(
+            .counter,
+            "logboom_spool_merged_batches_total",
+            "Spooled batches merged with neighbours, for room.",
+            spool.mergedBatchCount
+        )
+        page.add(
+            .counter,
+            "logboom_spool_reduced_batches_total",
+            "Spooled batches that lost samples or attributes, for room.",
+            spool.reducedBatchCount
+        )
+        page.add(
+            .gauge,
+            "logboom_spool_longest_window_seconds",
+            "Longest window that merging has made.",
+            spool.longestWindow.seconds
+        )
         page.add(.gauge, "logboom_spool_bytes", "Bytes of the batches in the spool.", spool.byteCount)
         page.add(.gauge, "logboom_state_file_bytes", "Size of the state file.", spool.fileByteCount)
         page.add(.gauge, "logboom_spool_limit_bytes", "Size the spool may have.", spool.byteCountMax)
+        page.add(
+            .counter,
+            "logboom_state_replacements_total",
+            "Times the state file broke in use.",
+            spool.damageCount
+        )
+        page.add(
+            .gauge,
+            "logboom_state_memory_only",
+            "1 while there is no state file.",
+            spool.isMemoryOnly ? 1 : 0
+        )
+        page.add(
+            .gauge,
+            "logboom_disk_free_bytes",
+            "Free space where the state file is.",
+            spool.freeByteCount ?? 0
+        )
+        page.add(
+            .counter,
+            "logboom_disk_refusals_total",
+            "Batches the state file refused for want of disk space.",
+            spool.diskRefusalCount
+        )
         page.add(.gauge, "logboom_dead_letters", "Batches set aside in the spool's file.", spool.deadLetterCount)
         page.add(.gauge, "logboom_templates", "Templates known.", collector.templateCount)
         page.add(

@@ -37,12 +37,34 @@ extension Routes {
                 detail: "\(used) of \(collector.memoryLimit) bytes for records in use"
             )
         )
-        for complaint in facts.complaints { checks.append(Check(name: "state", status: .degraded, detail: complaint)) }
+        for complaint in facts.complaints() {
+            checks.append(Check(name: "state", status: .degraded, detail: complaint))
+        }
         let spool = facts.spoolFigures()
+        if let free = spool.freeByteCount {
+            let isLow = free < spool.floorByteCount
+            let detail =
+                isLow
+                ? "\(free) bytes free where \(spool.floorByteCount) are left to others: the spool takes no batches, they stay "
+                    + "in memory until there is room"
+                : "\(free) bytes free"
+            checks.append(Check(name: "disk", status: isLow ? .degraded : .healthy, detail: detail))
+        }
+        if let failure = spool.lastFailure {
+            checks.append(Check(name: "state", status: .degraded, detail: "the last write failed: \(failure)"))
+        }
         if spool.damageCount > 0 {
             let detail =
                 "the state file was damaged and replaced \(spool.damageCount) times since the start; see the log"
             checks.append(Check(name: "state", status: .degraded, detail: detail))
+        }
+        if spool.byteCount * 4 > spool.byteCountMax * 3 {
+            var detail = "the spool holds \(spool.byteCount) of \(spool.byteCountMax) bytes"
+            if spool.mergedBatchCount > 0 {
+                detail +=
+                    "; older windows were merged, up to \(Int(spool.longestWindow.seconds)) s, with every count kept"
+            }
+            checks.append(Check(name: "spool", status: .degraded, detail: detail))
         }
         if spool.deadLetterCount > 0 {
             let detail = "\(spool.deadLetterCount) batches were set aside because no sink takes them"
@@ -90,8 +112,7 @@ extension Routes {
         writeDatabase(store, to: &writer)
         writer.key("spool")
         writer.beginObject()
-        let lanes = collector.lanes.map(\.lane)
-        writer.field("batches", lanes.reduce(0) { $0 + $1.spooledBatchCount })
+        writer.field("batches", spool.batchCounts.values.reduce(0, +))
         writer.field("records", storeLane.lane.counts.spooled)
         writer.field("bytes", spool.byteCount)
         writer.field("limit_bytes", spool.byteCountMax)

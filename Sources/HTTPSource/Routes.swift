@@ -29,13 +29,13 @@ package struct ServiceFacts: Sendable {
     /// What the spool file holds and may hold, in bytes; batches set aside; batches salvaged after damage.
     package var spoolFigures: @Sendable () -> SpoolFigures
     /// Standing complaints, each with what to do: a spool in memory only, a file that was set aside.
-    package var complaints: [String]
+    package var complaints: @Sendable () -> [String]
 
     package init(
         storeName: String,
         nodeID: NodeID,
         startedAt: MonotonicTime,
-        complaints: [String],
+        complaints: @escaping @Sendable () -> [String],
         spoolFigures: @escaping @Sendable () -> SpoolFigures
     ) {
         self.storeName = storeName
@@ -47,22 +47,32 @@ package struct ServiceFacts: Sendable {
 }
 
 package struct SpoolFigures: Sendable {
+    /// Batches that wait, as they stand in the file: fewer than were spilled once windows were merged.
+    package var batchCounts: [Lane: Int] = [:]
     /// The whole file: spool, embedded store, dead letters.
-    package var fileByteCount: Int
+    package var fileByteCount = 0
     /// Of the batches that wait; what `SPOOL_LIMIT` bounds.
-    package var byteCount: Int
-    package var byteCountMax: Int
-    package var deadLetterCount: Int
+    package var byteCount = 0
+    package var byteCountMax = 0
+    package var deadLetterCount = 0
     /// Times the file was found damaged while running, and replaced.
-    package var damageCount: Int
+    package var damageCount = 0
+    /// Batches merged with their neighbours, and batches that lost samples or attribute summaries, because the spool was nearly
+    /// full; and the longest window that came of it.
+    package var mergedBatchCount = 0
+    package var reducedBatchCount = 0
+    package var longestWindow = Duration.zero
+    /// There is no file: nothing is kept beyond the process.
+    package var isMemoryOnly = false
+    /// Free on the file system of the state directory, and how much of it is left to others; `nil` when unknown.
+    package var freeByteCount: Int?
+    package var floorByteCount = 0
+    /// Batches refused for want of space on the disk.
+    package var diskRefusalCount = 0
+    /// Why the last write failed, until one succeeds.
+    package var lastFailure: String?
 
-    package init(fileByteCount: Int, byteCount: Int, byteCountMax: Int, deadLetterCount: Int, damageCount: Int) {
-        self.fileByteCount = fileByteCount
-        self.byteCount = byteCount
-        self.damageCount = damageCount
-        self.byteCountMax = byteCountMax
-        self.deadLetterCount = deadLetterCount
-    }
+    package init() {}
 }
 
 /// The HTTP face of the daemon: every path, what may be done there, and who answers. Event loop only.
@@ -72,6 +82,7 @@ package struct SpoolFigures: Sendable {
 package final class Routes: RequestHandler, @unchecked Sendable {
     let collector: Collector
     let reader: any PatternReader
+    let deadLetters: any DeadLetterBox
     let scheduler: any Scheduler
     let facts: ServiceFacts
     let decoder = BodyDecoder()
@@ -80,9 +91,16 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     var lastAnswers: [SuccessAnswer] = []
     var storeStatus: (status: StoreStatus?, at: MonotonicTime)?
 
-    package init(collector: Collector, reader: any PatternReader, scheduler: any Scheduler, facts: ServiceFacts) {
+    package init(
+        collector: Collector,
+        reader: any PatternReader,
+        deadLetters: any DeadLetterBox,
+        scheduler: any Scheduler,
+        facts: ServiceFacts
+    ) {
         self.collector = collector
         self.reader = reader
+        self.deadLetters = deadLetters
         self.scheduler = scheduler
         self.facts = facts
     }
@@ -90,14 +108,15 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     private enum Route {
         case ingest(requiresTenant: Bool)
         case flush, health, databaseHealth, live, ready, stats, metrics, patterns, tail
+        case deadLetters, deadLetter(Int64), replay(deadLetter: Int64)
 
-        /// An answer without an end has no head to show alone.
-        var isStream: Bool { if case .tail = self { true } else { false } }
-
-        var isPost: Bool {
+        var methods: [HTTPRequest.Method] {
             switch self {
-            case .ingest, .flush: true
-            case .health, .databaseHealth, .live, .ready, .stats, .metrics, .patterns, .tail: false
+            case .ingest, .flush, .replay: [.post]
+            case .health, .databaseHealth, .live, .ready, .stats, .metrics, .patterns, .deadLetters: [.get, .head]
+            case .deadLetter: [.get, .head, .delete]
+            // An answer without an end has no head to show alone.
+            case .tail: [.get]
             }
         }
     }
@@ -115,7 +134,21 @@ package final class Routes: RequestHandler, @unchecked Sendable {
         case "/metrics": .metrics
         case "/v1/patterns": .patterns
         case "/v1/tail": .tail
-        default: nil
+        case "/v1/dead-letters": .deadLetters
+        default: deadLetterRoute(path)
+        }
+    }
+
+    /// `/v1/dead-letters/ID` and `/v1/dead-letters/ID/replay`.
+    private static func deadLetterRoute(_ path: Substring) -> Route? {
+        let prefix = "/v1/dead-letters/"
+        guard path.hasPrefix(prefix) else { return nil }
+        let parts = path.dropFirst(prefix.count).split(separator: "/", omittingEmptySubsequences: false)
+        guard let id = parts.first.flatMap({ Int64($0) }), id > 0 else { return nil }
+        switch parts.dropFirst() {
+        case []: return .deadLetter(id)
+        case ["replay"]: return .replay(deadLetter: id)
+        default: return nil
         }
     }
 
@@ -126,11 +159,8 @@ package final class Routes: RequestHandler, @unchecked Sendable {
                 .problem(.notFound, "There is nothing at this path; see GET /health and GET /stats.")
             )
         }
-        let isAllowed =
-            route.isPost
-            ? request.method == .post : request.method == .get || request.method == .head && !route.isStream
-        guard isAllowed else {
-            let allowed = route.isPost ? "POST" : route.isStream ? "GET" : "GET, HEAD"
+        guard route.methods.contains(request.method) else {
+            let allowed = route.methods.map(\.rawValue).joined(separator: ", ")
             return answer(
                 responder,
                 .problem(.methodNotAllowed, "This path takes \(allowed).", headers: [("Allow", allowed)])
@@ -147,6 +177,10 @@ package final class Routes: RequestHandler, @unchecked Sendable {
         case .metrics: answer(responder, metricsPage())
         case .patterns: patterns(request, responder)
         case .tail: tail(request, responder)
+        case .deadLetters: deadLetters(request, responder)
+        case .deadLetter(let id):
+            request.method == .delete ? dropDeadLetter(id, responder) : deadLetter(id, responder)
+        case .replay(let id): replay(deadLetter: id, responder)
         }
     }
 

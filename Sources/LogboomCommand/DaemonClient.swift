@@ -72,6 +72,10 @@ struct DaemonClient {
         try call(HTTPCall("POST", path, headers: Self.headers), timeout: timeout)
     }
 
+    func delete(_ path: String, timeout: Duration) throws(CommandFailure) -> Answer {
+        try call(HTTPCall("DELETE", path, headers: Self.headers), timeout: timeout)
+    }
+
     /// Hands on the pieces of an answer without an end until `onBody` says `false` or the daemon closes it.
     func stream(
         _ path: String,

@@ -19,7 +19,10 @@ struct LogboomCommand: ParsableCommand {
             LOGBOOM_URL names another place.
             """,
         version: "logboom \(logboomVersion)",
-        subcommands: [Top.self, Status.self, Flush.self, Tail.self, PatternsCommand.self, Config.self, Version.self]
+        subcommands: [
+            Top.self, Status.self, Flush.self, Tail.self, PatternsCommand.self, DeadLetters.self, Config.self,
+            Version.self,
+        ]
     )
 }
 

@@ -47,6 +47,9 @@ final class Daemon: @unchecked Sendable {
     private var housekeepingCount = 0
     private let closeReaderWhenIdle: @Sendable () -> Void
     private var isHeapDirty = true
+    /// What the log said last of the state file, and of the space around it.
+    private var recoverySaid: SpoolRecovery
+    private var isDiskLowSaid = false
 
     init(_ loaded: LoadedSettings, source: SettingsSource, log: Log) throws(StartError) {
         let settings = loaded.settings
@@ -70,12 +73,21 @@ final class Daemon: @unchecked Sendable {
         var random = SystemRandomNumberGenerator()
         let identity = NodeIdentity.load(
             directory: settings.stateDirectory,
-            random: (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
+            random: (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) },
+            now: EventLoopScheduler.wallClock()
         )
         let spooled = Self.wait(on: loop) { answer in spool.syncedUsage(completion: answer) }
         let usage = (try? spooled.get()) ?? [:]
-        let complaints = Self.complaints(spool.status.recovery, directory: settings.stateDirectory)
-        for complaint in complaints { log.error(complaint) }
+        let directory = settings.stateDirectory
+        let recovery = spool.status.recovery
+        recoverySaid = recovery
+        for complaint in Self.complaints(recovery, directory: directory) { log.error(complaint) }
+        var replaced: [String] = []
+        if let path = identity.movedTo {
+            replaced.append(
+                "the node's id could not be read: the file stands at \(path), and the node counts as a new one from now on"
+            )
+        }
 
         // Sinks, one a lane.
         let store: any Sink
@@ -135,12 +147,19 @@ final class Daemon: @unchecked Sendable {
             settings.redaction == .hash
             ? RedactionKey.load(
                 directory: settings.stateDirectory,
-                random: (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
+                random: (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) },
+                now: EventLoopScheduler.wallClock()
             ) : nil
+        if let path = redactionKey?.movedTo {
+            replaced.append(
+                "the key of redaction marks could not be read: the file stands at \(path), and new marks match no earlier ones"
+            )
+        }
+        for complaint in replaced { log.error(complaint) }
         var aggregator = Aggregator(
             templateCountMax: settings.patternCountMax,
             style: style,
-            redactionKey: redactionKey
+            redactionKey: redactionKey?.bytes
         )
         let kept = Self.wait(on: loop) { answer in spool.catalogue(completion: answer) }
         if case .success(let catalogue?) = kept { aggregator.restore(catalogue: catalogue) }
@@ -157,35 +176,50 @@ final class Daemon: @unchecked Sendable {
         routes = Routes(
             collector: collector,
             reader: reader,
+            deadLetters: spool,
             scheduler: scheduler,
             facts: ServiceFacts(
                 storeName: store.name,
                 nodeID: identity.id,
                 startedAt: scheduler.now,
-                complaints: complaints,
-                spoolFigures: {
-                    let status = spool.status
-                    return SpoolFigures(
-                        fileByteCount: status.fileByteCount,
-                        byteCount: status.usage.values.reduce(0) { $0 + $1.byteCount },
-                        byteCountMax: spoolByteCountMax,
-                        deadLetterCount: status.deadLetterCount,
-                        damageCount: status.damageCount
-                    )
-                }
+                complaints: { [replaced] in Self.complaints(spool.status.recovery, directory: directory) + replaced },
+                spoolFigures: { Self.figures(of: spool.status, spoolByteCountMax: spoolByteCountMax) }
             )
         )
 
         // The lanes begin before the first record can come in.
         let started = Self.wait(on: loop) { [collector] (answer: @escaping @Sendable (Result<Void, Never>) -> Void) in
             loop.execute {
-                collector.start(spooled: usage)
+                // With the file out of reach nobody knows what is spooled.
+                let isKnown = (try? spooled.get()) != nil && !recovery.isMemoryOnly
+                collector.start(spooled: isKnown ? usage : nil)
                 answer(.success(()))
             }
         }
         started.get()
         server = HTTPServer(loop: loop, bodyByteCountMax: settings.httpBodyByteCountMax, handler: routes)
         addresses = try Self.listen(settings.listen, server)
+    }
+
+    private static func figures(of status: SpoolStatus, spoolByteCountMax: Int) -> SpoolFigures {
+        var figures = SpoolFigures()
+        for (lane, usage) in status.usage {
+            figures.batchCounts[lane] = usage.batchCount
+            figures.byteCount += usage.byteCount + usage.batchCount * SpoolLimits.rowOverheadByteCount
+        }
+        figures.fileByteCount = status.fileByteCount
+        figures.byteCountMax = spoolByteCountMax
+        figures.deadLetterCount = status.deadLetterCount
+        figures.damageCount = status.damageCount
+        figures.mergedBatchCount = status.mergedBatchCount
+        figures.reducedBatchCount = status.reducedBatchCount
+        figures.longestWindow = status.longestWindow
+        figures.isMemoryOnly = status.recovery.isMemoryOnly
+        figures.freeByteCount = status.diskSpace?.freeByteCount
+        figures.floorByteCount = status.diskSpace?.floorByteCount ?? 0
+        figures.diskRefusalCount = status.diskRefusalCount
+        figures.lastFailure = status.lastFailure
+        return figures
     }
 
     private static func listen(_ addresses: [ListenAddress], _ server: HTTPServer) throws(StartError) -> [String] {
@@ -355,6 +389,7 @@ final class Daemon: @unchecked Sendable {
     /// Every ten seconds: the status line, and memory back to the system when a burst is over.
     private func housekeep() {
         SystemdNotify.status(statusLine())
+        lookAtState()
         // A burst leaves free pages in the heap: given back once, when it is over.
         let accepted = collector.counters.accepted
         if accepted != acceptedBefore {
@@ -370,6 +405,33 @@ final class Daemon: @unchecked Sendable {
             closeReaderWhenIdle()
         }
         group.next().scheduleTask(in: .seconds(10)) { [self] in housekeep() }
+    }
+
+    /// Says once what became of the state file and the space for it, and looks whether the file can be used again.
+    private func lookAtState() {
+        let status = spool.status
+        if status.recovery != recoverySaid {
+            recoverySaid = status.recovery
+            for complaint in Self.complaints(status.recovery, directory: loaded.settings.stateDirectory) {
+                log.error(complaint)
+            }
+        }
+        if let space = status.diskSpace, space.isLow != isDiskLowSaid {
+            isDiskLowSaid = space.isLow
+            let free = "\(space.freeByteCount) bytes are free where \(loaded.settings.stateDirectory) is"
+            if space.isLow {
+                log.error("\(free), and \(space.floorByteCount) are left to others: the spool takes no batches")
+            } else {
+                log.notice("\(free): the spool takes batches again")
+            }
+        }
+        spool.look { [self] difference in
+            guard let difference else { return }
+            group.next().execute { [self] in
+                log.notice("the state file can be used again")
+                collector.spoolRecounted(difference)
+            }
+        }
     }
 
     private func statusLine() -> String {

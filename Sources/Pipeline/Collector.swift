@@ -133,14 +133,23 @@ package final class Collector: @unchecked Sendable {
     }
 
     /// Connects the lanes and drains what the last process left.
-    package func start(spooled: [Lane: SpoolUsage]) {
+    package func start(spooled: [Lane: SpoolUsage]?) {
         scheduler.preconditionOnLoop()
-        counters.recovered = spooled[.store]?.recordCount ?? 0
+        counters.recovered = spooled?[.store]?.recordCount ?? 0
         for runner in lanes {
             runner.onAcknowledge = { [unowned self] ticket in acknowledged(ticket) }
             runner.onReadinessChange = { [unowned self] in scheduleSealCheck() }
         }
-        for runner in lanes { runner.start(spooledStreams: spooled[runner.id]?.streams ?? []) }
+        for runner in lanes { runner.start(spooledStreams: spooled.map { $0[runner.id]?.streams ?? [] }) }
+    }
+
+    /// The spool's file can be used again: by how much each lane's part of it differs from what the lane knows.
+    package func spoolRecounted(_ differences: [Lane: SpoolUsage]) {
+        scheduler.preconditionOnLoop()
+        counters.recovered += max(0, differences[.store]?.recordCount ?? 0)
+        for runner in lanes {
+            if let difference = differences[runner.id] { runner.spoolRecounted(difference) }
+        }
     }
 
     /// Takes a changed configuration, also for the batch that is open. Sinks that are away are tried at once: what they

@@ -19,6 +19,9 @@ package final class LaneRunner: @unchecked Sendable {
     package private(set) var spillFailureCount = 0
     package private(set) var sendSeconds = 0.0
     package private(set) var sendCount = 0
+    /// Records of dead letters put back into the spool, and those of them that an earlier process had set aside.
+    package private(set) var replayedRecordCount = 0
+    package private(set) var replayedForeignRecordCount = 0
 
     private let spool: any Spool
     private let node: NodeID
@@ -56,9 +59,23 @@ package final class LaneRunner: @unchecked Sendable {
     }
 
     /// Makes the sink forget streams that can never be sent again, then drains what the last process left.
-    package func start(spooledStreams: [StreamID]) {
-        sink.forgetStreams(except: lane.streams + spooledStreams, of: node)
+    ///
+    /// - Parameter spooledStreams: those in the spool; `nil` when nobody knows, as its file cannot be used now: then the sink
+    ///   forgets nothing, or a batch it had applied before would count again when the file is back.
+    package func start(spooledStreams: [StreamID]?) {
+        if let spooledStreams { sink.forgetStreams(except: lane.streams + spooledStreams, of: node) }
         perform(lane.started(now: scheduler.now))
+    }
+
+    /// The spool's file is back, and holds so much more (or less) than was known.
+    package func spoolRecounted(_ difference: SpoolUsage) {
+        perform(
+            lane.spoolRecounted(
+                batchDifference: difference.batchCount,
+                recordDifference: difference.recordCount,
+                now: scheduler.now
+            )
+        )
     }
 
     package func deliver(_ batch: Batch, ticket: Int, isAwaited: Bool) {
@@ -68,6 +85,26 @@ package final class LaneRunner: @unchecked Sendable {
     /// Tries a sink that is away without waiting for the pause to end.
     package func retryNow() {
         perform(lane.configurationChanged(now: scheduler.now))
+    }
+
+    /// Puts a dead letter back into the spool and delivers it from there. `completion` is called on the loop.
+    package func replay(deadLetter id: Int64, completion: @escaping (Result<Replay, SinkError>) -> Void) {
+        scheduler.preconditionOnLoop()
+        let completion = LoopConfined(completion)
+        spool.replay(deadLetter: id, of: self.id, as: lane.nextReplayName()) { result in
+            self.scheduler.execute {
+                self.replayEnded(deadLetter: id, result)
+                completion.value(result)
+            }
+        }
+    }
+
+    private func replayEnded(deadLetter id: Int64, _ result: Result<Replay, SinkError>) {
+        guard case .success(.done(let recordCount, let wasCounted)) = result else { return }
+        replayedRecordCount += recordCount
+        if !wasCounted { replayedForeignRecordCount += recordCount }
+        log.notice("lane \(self.id.rawValue): dead letter \(id), \(recordCount) records, is sent again")
+        perform(lane.replaySucceeded(recordCount: recordCount, wasCounted: wasCounted, now: scheduler.now))
     }
 
     package func stop() {
@@ -107,11 +144,8 @@ package final class LaneRunner: @unchecked Sendable {
             spool.remove(lane: id, stream: stream, through: sequence) { result in
                 self.scheduler.execute { self.removalEnded(result) }
             }
-        case .setAside(let item, let reason):
-            log.error("lane \(id.rawValue): set aside a batch of \(item.batch.recordCount) records: \(reason)")
-            spool.deadLetter(spooled(item), reason: reason) { result in
-                self.scheduler.execute { self.settingAsideEnded(item, result) }
-            }
+        case .setAside(let letters):
+            setAside(letters)
         case .acknowledge(let ticket):
             onAcknowledge(ticket)
         case .scheduleRetry(let time):
@@ -142,7 +176,13 @@ package final class LaneRunner: @unchecked Sendable {
     }
 
     private func spooled(_ item: DeliveryLane.Item) -> SpooledBatch {
-        SpooledBatch(lane: id, stream: item.stream, sequence: item.sequence, batch: item.batch)
+        SpooledBatch(
+            lane: id,
+            stream: item.stream,
+            sequence: item.sequence,
+            batch: item.batch,
+            wasSent: item.wasSent
+        )
     }
 
     private func send(_ span: BatchSpan, _ items: [DeliveryLane.Item], number: Int) {
@@ -169,7 +209,15 @@ package final class LaneRunner: @unchecked Sendable {
             }
         case .failure(let error):
             lastError = error
-            perform(lane.sendFailed(number, error.failureClass, reason: error.description, now: now))
+            perform(
+                lane.sendFailed(
+                    number,
+                    error.failureClass,
+                    reason: error.description,
+                    refused: error.refused,
+                    now: now
+                )
+            )
         }
     }
 
@@ -204,6 +252,20 @@ package final class LaneRunner: @unchecked Sendable {
         }
     }
 
+    private func setAside(_ letters: [DeliveryLane.SetAside]) {
+        let parts = letters.flatMap(\.parts)
+        let refused = parts.reduce(0) { $0 + $1.batch.recordCount }
+        let all = letters.reduce(0) { $0 + $1.item.batch.recordCount }
+        log.error(
+            "lane \(id.rawValue): set aside \(refused) of \(all) records, for a person to look at: "
+                + (parts.first?.reason ?? "refused")
+        )
+        let batches = letters.map { SetAsideBatch(spooled($0.item), parts: $0.parts, rest: $0.rest) }
+        spool.setAside(batches) { result in
+            self.scheduler.execute { self.settingAsideEnded(letters, result) }
+        }
+    }
+
     private func removalEnded(_ result: Result<Void, SinkError>) {
         switch result {
         case .success:
@@ -214,13 +276,13 @@ package final class LaneRunner: @unchecked Sendable {
         }
     }
 
-    private func settingAsideEnded(_ item: DeliveryLane.Item, _ result: Result<Void, SinkError>) {
+    private func settingAsideEnded(_ letters: [DeliveryLane.SetAside], _ result: Result<Void, SinkError>) {
         switch result {
         case .success:
-            perform(lane.settingAsideSucceeded(item, now: scheduler.now))
+            perform(lane.settingAsideSucceeded(letters, now: scheduler.now))
         case .failure(let error):
             log.error("lane \(id.rawValue): \(error)")
-            perform(lane.settingAsideFailed(item, now: scheduler.now))
+            perform(lane.settingAsideFailed(letters, now: scheduler.now))
         }
     }
 

@@ -15,13 +15,16 @@ package final class DaemonProcess: Sendable {
     /// - Parameters:
     ///   - settings: over these: a free port and a unix socket, `STATE_DIRECTORY` in `state`, a window of an hour.
     ///   - arguments: after the program's name.
+    ///   - launcher: a program with its arguments that becomes the daemon by exec(3), such as setpriv(1) or unshare(1).
     package convenience init(
         _ settings: [String: String] = [:],
         arguments: [String] = [],
+        launcher: [String] = [],
         state: TemporaryDirectory? = nil
     ) throws {
         let state = try state ?? TemporaryDirectory()
-        try self.init(try Self.launch(settings, arguments: arguments, state: state), state: state)
+        let child = try Self.launch(settings, arguments: arguments, launcher: launcher, state: state)
+        try self.init(child, state: state)
     }
 
     /// Starts the daemon on a configuration file alone, which must have it listen on 127.0.0.1 and log as text.
@@ -42,6 +45,7 @@ package final class DaemonProcess: Sendable {
     package static func launch(
         _ settings: [String: String] = [:],
         arguments: [String] = [],
+        launcher: [String] = [],
         state: TemporaryDirectory
     ) throws -> ChildProcess {
         var environment = settings
@@ -50,7 +54,7 @@ package final class DaemonProcess: Sendable {
             "LOG_FORMAT": "text", "AGGREGATION_WINDOW": "3600",
         ]
         environment.merge(standard) { given, _ in given }
-        return try ChildProcess([try Programs.path("logboomd")] + arguments, environment: environment)
+        return try ChildProcess(launcher + [try Programs.path("logboomd")] + arguments, environment: environment)
     }
 
     /// The port in "listens on 127.0.0.1:PORT".

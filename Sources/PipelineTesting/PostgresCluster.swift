@@ -64,7 +64,7 @@ package final class PostgresCluster: Sendable {
         listen_addresses = '127.0.0.1'
         port = \(port)
         unix_socket_directories = '\(directory.path)'
-        max_connections = 60
+        max_connections = 200
         shared_buffers = 32MB
         fsync = on
         lc_messages = 'C'
@@ -94,10 +94,12 @@ package final class PostgresCluster: Sendable {
     }
 
     /// A new, empty database; its name.
-    package func createDatabase() throws -> String {
+    ///
+    /// - Parameter encoding: `UTF8`, or another one that the server knows, such as `LATIN1`.
+    package func createDatabase(encoding: String = "UTF8") throws -> String {
         let number = databaseCount.wrappingAdd(1, ordering: .relaxed).newValue
         let name = "test_\(number)"
-        _ = try query("postgres", "CREATE DATABASE \(name)")
+        _ = try query("postgres", "CREATE DATABASE \(name) TEMPLATE template0 ENCODING '\(encoding)'")
         return name
     }
 

@@ -25,6 +25,8 @@ package struct SinkError: Error, Sendable, CustomStringConvertible {
     package var description: String
     /// A short code for grouping: an SQLSTATE, an HTTP status, an errno name.
     package var code: String
+    /// Of a poison failure, what exactly the sink refused, if it found out; in the order of the batches.
+    package var refused: [RefusedBatch] = []
 
     package init(_ failureClass: FailureClass, code: String, _ description: String) {
         self.failureClass = failureClass
@@ -75,12 +77,30 @@ package struct SpooledBatch: Sendable {
     package var stream: StreamID
     package var sequence: Int64
     package var batch: Batch
+    /// Whether a sink may have seen it under this name. The spool then keeps its bounds: it is never merged with another.
+    package var wasSent: Bool
 
-    package init(lane: Lane, stream: StreamID, sequence: Int64, batch: Batch) {
+    package init(lane: Lane, stream: StreamID, sequence: Int64, batch: Batch, wasSent: Bool = false) {
         self.lane = lane
         self.stream = stream
         self.sequence = sequence
         self.batch = batch
+        self.wasSent = wasSent
+    }
+}
+
+/// A batch that its sink refused: what to keep of it for a person, and what is left.
+package struct SetAsideBatch: Sendable {
+    /// As it was sent.
+    package var batch: SpooledBatch
+    package var parts: [RefusedPart]
+    /// `nil` when nothing is left.
+    package var rest: Batch?
+
+    package init(_ batch: SpooledBatch, parts: [RefusedPart], rest: Batch?) {
+        self.batch = batch
+        self.parts = parts
+        self.rest = rest
     }
 }
 
@@ -122,7 +142,8 @@ package protocol Spool: Sendable {
     )
 
     /// The oldest batches of a lane, at most `byteCountMax` payload bytes but at least one batch; `nil` when there are none.
-    /// Unreadable ones are set aside as dead letters on the way and counted.
+    /// Unreadable ones are set aside as dead letters on the way and counted. They count as sent from now on, also after a
+    /// power cut: only batches that were never returned here may have been merged with their neighbours meanwhile.
     func head(
         of lane: Lane,
         byteCountMax: Int,
@@ -138,11 +159,18 @@ package protocol Spool: Sendable {
         completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
     )
 
-    /// Moves a batch that can never be delivered out of the way, with the reason, and keeps it for a person.
-    func deadLetter(
-        _ batch: SpooledBatch,
-        reason: String,
-        completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
+    /// Keeps the refused parts for a person, each with its reason, as dead letters; where the spool holds one of the batches,
+    /// its rest takes its place under the same name. All in one transaction, synced: it may be the only copy. Asked again
+    /// with the same, it changes nothing.
+    func setAside(_ batches: [SetAsideBatch], completion: @escaping @Sendable (Result<Void, SinkError>) -> Void)
+
+    /// Puts a dead letter of `lane` back into the spool as a batch of the name given, which no sink has seen. One transaction,
+    /// synced: it is in one of the two places, whenever the process ends.
+    func replay(
+        deadLetter id: Int64,
+        of lane: Lane,
+        as name: (stream: StreamID, sequence: Int64),
+        completion: @escaping @Sendable (Result<Replay, SinkError>) -> Void
     )
 
     /// Syncs everything so far to the disk, then says what each lane holds.

@@ -226,6 +226,7 @@ extension Connection {
         if state.messageIsSafe, let text = result.field("M") {
             message = PostgresError.line(text)
         } else {
+            if let condition = state.condition { message += " (\(condition))" }
             // Names of the schema are no values: PG_DIAG_TABLE_NAME 't', _COLUMN_NAME 'c', _CONSTRAINT_NAME 'n'.
             for (code, what) in [("t", "table"), ("c", "column"), ("n", "constraint")] as [(Character, String)] {
                 if let name = result.field(code) { message += ", \(what) \(name)" }

@@ -15,6 +15,27 @@ package struct SQLState: Sendable, Hashable, CustomStringConvertible {
 
     package var description: String { code }
 
+    /// The condition's name in the manual, of those that a value can bring about; `nil` of others. For a person who reads a
+    /// dead letter's reason.
+    package var condition: String? {
+        switch code {
+        case "22001": "string_data_right_truncation"
+        case "22003": "numeric_value_out_of_range"
+        case "22008": "datetime_field_overflow"
+        case "22021": "character_not_in_repertoire"
+        case "22P02": "invalid_text_representation"
+        case "22P05": "untranslatable_character: the database's encoding does not have it"
+        case "23502": "not_null_violation"
+        case "23503": "foreign_key_violation"
+        case "23505": "unique_violation"
+        case "23514": "check_violation"
+        case "23P01": "exclusion_violation"
+        case "54000": "program_limit_exceeded"
+        case "P0001": "raise_exception in a trigger or function"
+        default: nil
+        }
+    }
+
     /// What a failure with this state means for what was being delivered, when the server's answer says that nothing was
     /// applied.
     ///

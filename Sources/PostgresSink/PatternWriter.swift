@@ -186,14 +186,35 @@ struct PatternWriter {
         case format(BatchFormatError)
     }
 
-    /// Stores all series of `batches` within the transaction that `connection` is in.
+    /// Stores all series and merges of `batches` within the transaction that `connection` is in.
     mutating func write(_ batches: [Batch], of node: NodeID, _ connection: Connection) throws(Failure) {
+        try write(0..<Int.max, of: batches, node, connection)
+        for batch in batches {
+            let merges: [TemplateMerge]
+            do throws(BatchFormatError) {
+                merges = try BatchReader.merges(in: batch)
+            } catch {
+                throw .format(error)
+            }
+            for merge in merges { try write(merge, connection) }
+        }
+    }
+
+    /// Stores the series whose places, counted over all `batches`, are in `places`.
+    mutating func write(
+        _ places: Range<Int>,
+        of batches: [Batch],
+        _ node: NodeID,
+        _ connection: Connection
+    ) throws(Failure) {
         removeAll()
+        var place = 0
         for batch in batches {
             var failure: PostgresError?
             do throws(BatchFormatError) {
                 try BatchReader.forEachSeries(in: batch) { header, series in
-                    guard failure == nil else { return }
+                    defer { place += 1 }
+                    guard failure == nil, places.contains(place) else { return }
                     add(series, header)
                     guard isFull else { return }
                     do throws(PostgresError) {
@@ -212,27 +233,19 @@ struct PatternWriter {
         } catch {
             throw .server(error)
         }
-        for batch in batches { try writeMerges(of: batch, connection) }
     }
 
     /// Rows counted under `from` belong to `to` from now on, and so does whatever was merged into `from` before.
-    private func writeMerges(of batch: Batch, _ connection: Connection) throws(Failure) {
-        let merges: [TemplateMerge]
-        do throws(BatchFormatError) {
-            merges = try BatchReader.merges(in: batch)
+    func write(_ merge: TemplateMerge, _ connection: Connection) throws(Failure) {
+        guard merge.from != merge.to else { return }
+        var parameters = QueryParameters()
+        parameters.append(Int64(bitPattern: merge.from))
+        parameters.append(Int64(bitPattern: merge.to))
+        parameters.append(String(decoding: merge.template, as: UTF8.self))
+        do throws(PostgresError) {
+            _ = try connection.execute(prepared: Self.mergeStatementName, parameters, action: "record a merge")
         } catch {
-            throw .format(error)
-        }
-        for merge in merges where merge.from != merge.to {
-            var parameters = QueryParameters()
-            parameters.append(Int64(bitPattern: merge.from))
-            parameters.append(Int64(bitPattern: merge.to))
-            parameters.append(String(decoding: merge.template, as: UTF8.self))
-            do throws(PostgresError) {
-                _ = try connection.execute(prepared: Self.mergeStatementName, parameters, action: "record a merge")
-            } catch {
-                throw .server(error)
-            }
+            throw .server(error)
         }
     }
 

@@ -102,12 +102,55 @@ private final class SinkSession: @unchecked Sendable {
             switch error {
             case .server(let error):
                 settle(connection, after: error)
+                guard error.isPoison, connection.isUsable else { throw SinkError(error, phase) }
+                return try searchPoison(connection, span, batches, node)
+            case .format(let error):
+                rollBack(connection)
+                throw Self.unreadable(error)
+            }
+        }
+    }
+
+    private static func unreadable(_ error: BatchFormatError) -> SinkError {
+        SinkError(.poison, code: "BATCH_FORMAT", "decode a batch for PostgreSQL: \(error)")
+    }
+
+    /// Finds out what of the span is refused, in a transaction that is rolled back: nothing may be stored before the refused
+    /// part is safe among the dead letters. Should nothing be refused now, the span is applied.
+    private func searchPoison(
+        _ connection: Connection,
+        _ span: BatchSpan,
+        _ batches: [Batch],
+        _ node: NodeID
+    ) throws(SinkError) -> SinkAnswer {
+        // A claim that is refused has nothing to do with the content.
+        var phase = SinkError.Phase.preparing
+        var found: SinkError?
+        do throws(PatternWriter.Failure) {
+            if let applied = try begin(connection, span, node) { return .alreadyApplied(through: applied) }
+            phase = .writing
+            var search = try PoisonSearch(batches, of: node, connection)
+            try search.run(&patterns)
+            if let refusal = search.firstError {
+                rollBack(connection)
+                found = SinkError(refusal, .writing)
+                found?.refused = try search.refusedBatches()
+            } else {
+                phase = .committing
+                try commit(connection)
+            }
+        } catch {
+            switch error {
+            case .server(let error):
+                settle(connection, after: error)
                 throw SinkError(error, phase)
             case .format(let error):
                 rollBack(connection)
-                throw SinkError(.poison, code: "BATCH_FORMAT", "decode a batch for PostgreSQL: \(error)")
+                throw Self.unreadable(error)
             }
         }
+        if let found { throw found }
+        return .applied
     }
 
     func probe() -> Bool {
@@ -157,23 +200,35 @@ private final class SinkSession: @unchecked Sendable {
                 throw .server(error)
             }
         }
+        if let applied = try begin(connection, span, node) { return .alreadyApplied(through: applied) }
+        try patterns.write(batches, of: node, connection)
+        phase = .committing
+        try commit(connection)
+        return .applied
+    }
+
+    /// Begins the span's transaction; or, when something of the span was applied before, says how far, and is in none.
+    private func begin(
+        _ connection: Connection,
+        _ span: BatchSpan,
+        _ node: NodeID
+    ) throws(PatternWriter.Failure) -> Int64? {
         do throws(PostgresError) {
             _ = try connection.run("BEGIN ISOLATION LEVEL READ COMMITTED", action: "begin a transaction")
-            if let applied = try claim(connection, span, node) {
-                _ = try connection.run("ROLLBACK", action: "end the transaction")
-                return .alreadyApplied(through: applied)
-            }
+            guard let applied = try claim(connection, span, node) else { return nil }
+            _ = try connection.run("ROLLBACK", action: "end the transaction")
+            return applied
         } catch {
             throw .server(error)
         }
-        try patterns.write(batches, of: node, connection)
-        phase = .committing
+    }
+
+    private func commit(_ connection: Connection) throws(PatternWriter.Failure) {
         do throws(PostgresError) {
             _ = try connection.run("COMMIT", action: "commit the batch")
         } catch {
             throw .server(error)
         }
-        return .applied
     }
 
     /// Moves the stream's progress; or, when something of the span was applied before, how far.

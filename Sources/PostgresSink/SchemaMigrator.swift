@@ -96,7 +96,7 @@ struct SchemaMigrator {
                         + " \(migrations.last?.version ?? 0): install a newer logboom on this machine"
                 )
             }
-            guard ours.checksum == step.checksum else {
+            guard ours.checksum == step.checksum || ours.formerChecksums.contains(step.checksum) else {
                 throw SinkError(
                     .permanent,
                     code: "SCHEMA_CHANGED",

@@ -32,7 +32,9 @@ internal import Glibc
     private let deadline = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
 
     /// Opens the database and sets what every connection has: busy timeout, small cache, no mapped file, strict cell checks.
-    package init(path: String, access: Access) throws(SQLiteError) {
+    ///
+    /// - Parameter vfs: the name of a registered VFS through which files are reached, for tests; `nil` for SQLite's own.
+    package init(path: String, access: Access, vfs: String? = nil) throws(SQLiteError) {
         unsafe deadline.initialize(to: 0)
         let flags =
             switch access {
@@ -41,7 +43,7 @@ internal import Glibc
             case .memory: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY
             }
         let name = access == .memory ? ":memory:" : path
-        let code = unsafe sqlite3_open_v2(name, &handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
+        let code = unsafe sqlite3_open_v2(name, &handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs)
         guard code == SQLITE_OK else {
             close()
             throw SQLiteError(attempt: "open database \(name)", code: ResultCode(extended: code))

@@ -24,6 +24,7 @@ package struct ResultCode: Sendable, Hashable, CustomStringConvertible {
     package static let readOnly = ResultCode(extended: SQLITE_READONLY)
     package static let interrupted = ResultCode(extended: SQLITE_INTERRUPT)
     package static let inputOutput = ResultCode(extended: SQLITE_IOERR)
+    package static let inputOutputRead = ResultCode(extended: SQLITE_IOERR | 1 << 8)
     package static let corrupt = ResultCode(extended: SQLITE_CORRUPT)
     package static let full = ResultCode(extended: SQLITE_FULL)
     package static let cannotOpen = ResultCode(extended: SQLITE_CANTOPEN)

@@ -48,6 +48,11 @@ enum DamagedFiles {
         return names
     }
 
+    /// Removes a database with all that SQLite puts beside it.
+    static func remove(_ path: String) {
+        for suffix in ["", "-wal", "-shm", "-journal"] { removeAnything(path + suffix) }
+    }
+
     /// A file or an empty directory; what cannot be removed stays, and costs only space.
     private static func removeAnything(_ path: String) {
         if unlink(path) != 0 { _ = rmdir(path) }

@@ -159,8 +159,8 @@ private struct PatternSelection {
                     level: row.text(2),
                     source: row.text(3),
                     count: Int(row.integer(4)),
-                    firstSeen: Self.time(row.integer(5)),
-                    lastSeen: Self.time(row.integer(6)),
+                    firstSeen: Timestamp(stored: row.integer(5)),
+                    lastSeen: Timestamp(stored: row.integer(6)),
                     samples: row.text(7)
                 )
             )
@@ -169,9 +169,12 @@ private struct PatternSelection {
         return rows
     }
 
-    /// Saturates: a stamp damaged on disk must not trap.
-    private static func time(_ microseconds: Int64) -> Timestamp {
+}
+
+extension Timestamp {
+    /// From a column of the file. Saturates: a stamp damaged on disk must not trap.
+    init(stored microseconds: Int64) {
         let (nanoseconds, overflow) = microseconds.multipliedReportingOverflow(by: 1000)
-        return Timestamp(nanoseconds: overflow ? (microseconds < 0 ? .min : .max) : nanoseconds)
+        self.init(nanoseconds: overflow ? (microseconds < 0 ? .min : .max) : nanoseconds)
     }
 }

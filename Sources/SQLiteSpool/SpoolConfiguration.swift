@@ -5,10 +5,14 @@ package import Ports
 package struct SpoolConfiguration: Sendable {
     /// The state directory; made (mode 0750) when it is missing.
     package var directory: String
-    /// Payload bytes, with ``SpoolLimits/rowOverheadByteCount`` for each row, that all lanes together may hold.
+    /// Bytes of payloads as stored, with ``SpoolLimits/rowOverheadByteCount`` for each row, that all lanes together may hold.
     package var spoolByteCountMax: Int
     /// The wall clock, for stamps on dead letters and the names of files set aside.
     package var now: @Sendable () -> Timestamp
+    /// The VFS through which the file is reached: tests put one there that fails; `nil` for SQLite's own.
+    package var vfsName: String?
+    /// Room on the file system of a directory; `nil` for unknown, which refuses nothing.
+    package var diskSpace: @Sendable (_ directory: String) -> DiskSpace? = { DiskSpace.of($0) }
 
     package init(directory: String, spoolByteCountMax: Int, now: @escaping @Sendable () -> Timestamp) {
         self.directory = directory
@@ -21,6 +25,12 @@ package struct SpoolConfiguration: Sendable {
 package enum SpoolLimits {
     /// What a row costs beside its payload: some 70 bytes of columns, 35 in the index, and what pages leave unused.
     package static let rowOverheadByteCount = 128
+    /// Bytes of one merged batch, unpacked; past it windows are merged no further. Merging holds them about three times.
+    package static let mergedByteCountMax = 4 << 20
+    /// Merges tried for one append that does not fit, before it is refused: a second or so.
+    package static let mergesForRoomMax = 100
+    /// Batches marked as sent beyond those that are: one synced note for so many, not for each drain.
+    package static let sentAheadCount = 256
     /// WAL pages after which they are copied into the file: 1 MiB, so that a hot page is written once for many commits
     /// while the WAL (read whole after a crash) stays small.
     package static let checkpointPageCount = 256
@@ -39,6 +49,11 @@ package enum SpoolLimits {
     package static let memoryByteCountMax = 16 << 20
     /// A reader's question ends after this, so that its snapshot cannot hold up the WAL.
     package static let readDuration = Duration.seconds(5)
+    /// Left free on the file system, so that the system (journald, apt, a login, the removal of spooled batches) goes on
+    /// working; the spool refuses batches below it. 64 MiB is what Debian's tools ask for, whatever the size of the card; on a
+    /// small file system of its own it would be most of it, so it is a twentieth there: 64 MiB from 1.25 GiB on.
+    package static let freeByteCountKept = 64 << 20
+    package static let freeShareKept = 20
     /// Rows deleted in one transaction of retention, so that appends between them wait some milliseconds at most.
     package static let retentionRowCount = 500
     /// Free pages given back in one step, for the same reason.
@@ -56,6 +71,10 @@ package enum SpoolRecovery: Sendable, Equatable {
     case recovered(movedTo: String, salvagedBatches: Int, reason: String)
     /// There is no file: everything is in memory, bounded, and gone with the process. Durable appends are refused.
     case memoryOnly(reason: String)
+
+    package var isMemoryOnly: Bool {
+        if case .memoryOnly = self { true } else { false }
+    }
 }
 
 /// Counters and gauges of the database, as of the last finished call.
@@ -71,6 +90,11 @@ package struct SpoolStatus: Sendable {
     package var deadLetterByteCount = 0
     /// Dead letters removed because there were too many.
     package var deadLetterDropCount = 0
+    /// Batches that became one with others because the spool was nearly full, and those that lost samples or more.
+    package var mergedBatchCount = 0
+    package var reducedBatchCount = 0
+    /// The longest window that merging has made since the start.
+    package var longestWindow = Duration.zero
     /// Transactions committed, and those of them that waited for the disk.
     package var commitCount = 0
     package var syncCount = 0
@@ -78,6 +102,12 @@ package struct SpoolStatus: Sendable {
     package var retentionRowCount = 0
     /// Times the file was set aside while running, beyond what was found at the start.
     package var damageCount = 0
+    /// Room on the file system; `nil` when there is no file, or nobody knows.
+    package var diskSpace: DiskSpace?
+    /// Batches refused because the disk was low (`DISK_LOW`) or full (`SQLITE_FULL`).
+    package var diskRefusalCount = 0
+    /// Why the last write failed, until one succeeds. Safe to show.
+    package var lastFailure: String?
 
     package init() {}
 }

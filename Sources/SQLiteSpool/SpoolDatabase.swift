@@ -77,9 +77,24 @@ package final class SpoolDatabase: Spool {
             return group.appends.withLock { $0 }
         }
         let answers = confined.store.append(appends.map { ($0.batch, $0.isDurable) })
+        for case .failure(let error) in answers { confined.store.note(error) }
         publish()
         for (append, answer) in zip(appends, answers) { append.completion(answer) }
         confined.store.housekeep()
+        compactIfDue()
+    }
+
+    /// Makes the spool coarser while it is nearly full, a portion a turn: other calls have theirs in between.
+    private func compactIfDue() {
+        let store = confined.store
+        guard store.isCompactionDue, !store.compaction.isScheduled else { return }
+        store.compaction.isScheduled = true
+        perform { [self] (result: Result<Bool, SinkError>) in
+            confined.store.compaction.isScheduled = false
+            if case .success(true) = result { compactIfDue() }
+        } _: { store throws(SQLiteError) in
+            .success(try store.compactIfNearlyFull())
+        }
     }
 
     package func head(
@@ -88,7 +103,8 @@ package final class SpoolDatabase: Spool {
         completion: @escaping @Sendable (Result<SpoolHead?, SinkError>) -> Void
     ) {
         perform(completion) { store throws(SQLiteError) in
-            .success(try store.head(of: lane, byteCountMax: byteCountMax))
+            try store.checkIsReachable(lane)
+            return .success(try store.head(of: lane, byteCountMax: byteCountMax))
         }
     }
 
@@ -104,14 +120,20 @@ package final class SpoolDatabase: Spool {
         giveSpaceBack()
     }
 
-    package func deadLetter(
-        _ batch: SpooledBatch,
-        reason: String,
+    package func setAside(
+        _ batches: [SetAsideBatch],
         completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
     ) {
-        perform(completion) { store throws(SQLiteError) in
-            .success(try store.deadLetter(batch, reason: reason))
-        }
+        perform(completion) { store throws(SQLiteError) in .success(try store.setAside(batches)) }
+    }
+
+    package func replay(
+        deadLetter id: Int64,
+        of lane: Lane,
+        as name: (stream: StreamID, sequence: Int64),
+        completion: @escaping @Sendable (Result<Replay, SinkError>) -> Void
+    ) {
+        perform(completion) { store throws(SQLiteError) in try store.replay(deadLetter: id, of: lane, as: name) }
     }
 
     package func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void) {
@@ -132,7 +154,13 @@ package final class SpoolDatabase: Spool {
         _ batches: [Batch],
         completion: @escaping @Sendable (Result<SinkAnswer, SinkError>) -> Void
     ) {
-        perform(completion) { store throws(SQLiteError) in try store.apply(span, batches) }
+        perform(completion) { store throws(SQLiteError) in
+            if store.lookAtDisk()?.isVeryLow ?? false {
+                store.note(SpoolStore.diskLow)
+                return .failure(SpoolStore.diskLow)
+            }
+            return try store.apply(span, batches)
+        }
     }
 
     func forgetStreams(except live: [StreamID]) {
@@ -213,6 +241,21 @@ package final class SpoolDatabase: Spool {
         perform(completion) { store throws(SQLiteError) in .success(try body(store.connection)) }
     }
 
+    /// Looks at what only time brings: the free space on the disk and, while there is only memory, whether the file can be used
+    /// again; then what memory holds moves into it. To be called every ten seconds or so. Writes nothing in the ordinary case;
+    /// after a failed write it tries another.
+    ///
+    /// Answers `nil`, or, when the file is back, by how much it holds more (or less, when some of it could not be read) than
+    /// lanes believe. The figures are differences: counts only, no streams.
+    package func look(completion: @escaping @Sendable ([Lane: SpoolUsage]?) -> Void) {
+        perform { (result: Result<[Lane: SpoolUsage]?, SinkError>) in
+            completion((try? result.get()) ?? nil)
+        } _: { store throws(SQLiteError) in
+            try store.tryWriting()
+            return .success(store.returnToFile())
+        }
+    }
+
     /// Bounds the file at so many pages of 4,096 bytes, which is how a full disk looks to SQLite (`SQLITE_FULL`); a bound below
     /// the present size counts as the present size.
     package func limitFile(pageCount: Int, completion: @escaping @Sendable (Result<Void, SinkError>) -> Void) {
@@ -248,7 +291,9 @@ package final class SpoolDatabase: Spool {
                     result = try body(confined.store)
                 } catch {
                     if error.isDamage { confined.store.replaceDamaged(error) }
-                    result = .failure(SinkError(error))
+                    let failure = SinkError(error)
+                    confined.store.note(failure)
+                    result = .failure(failure)
                 }
                 publish()
                 completion(result)
@@ -260,6 +305,27 @@ package final class SpoolDatabase: Spool {
     private func publish() {
         confined.store.refreshStatus()
         published.withLock { $0 = confined.store.status }
+    }
+}
+
+extension SpoolDatabase: DeadLetterBox {
+    package func deadLetters(
+        after id: Int64,
+        limit: Int,
+        completion: @escaping @Sendable (Result<[DeadLetter], SinkError>) -> Void
+    ) {
+        perform(completion) { store throws(SQLiteError) in .success(try store.deadLetters(after: id, limit: limit)) }
+    }
+
+    package func deadLetter(_ id: Int64, completion: @escaping @Sendable (Result<DeadLetter?, SinkError>) -> Void) {
+        perform(completion) { store throws(SQLiteError) in .success(try store.deadLetter(id)) }
+    }
+
+    package func dropDeadLetter(
+        _ id: Int64,
+        completion: @escaping @Sendable (Result<DeadLetter?, SinkError>) -> Void
+    ) {
+        perform(completion) { store throws(SQLiteError) in .success(try store.dropDeadLetter(id)) }
     }
 }
 

@@ -32,6 +32,39 @@ struct SpoolRow {
         payload = row.bytes(11)
     }
 
+    /// What a row says of its batch beside the payload.
+    struct Content {
+        var lane: Lane
+        var stream: StreamID
+        var firstSequence: Int64
+        var sequence: Int64
+        var recordCount: Int
+        var seriesCount: Int
+        /// Microseconds since 1970.
+        var windowStart: Int64
+        var windowEnd: Int64
+
+        init(_ batch: SpooledBatch, firstSequence: Int64? = nil) {
+            lane = batch.lane
+            stream = batch.stream
+            self.firstSequence = firstSequence ?? batch.sequence
+            sequence = batch.sequence
+            recordCount = batch.batch.recordCount
+            seriesCount = batch.batch.seriesCount
+            // The spool keeps what it is given; a payload that no reader takes is for the sink to call poison.
+            let header = batch.batch.payload.withUnsafeBufferPointer { try? BatchReader($0) }
+            windowStart = header?.windowStart.microseconds ?? 0
+            windowEnd = header?.windowEnd.microseconds ?? 0
+        }
+    }
+
+    /// What was appended; `nil` when the payload cannot be unpacked. Allocates it.
+    var batch: Batch? {
+        SpoolPayload.unpacked(payload).map {
+            Batch(payload: $0, recordCount: Int(recordCount), seriesCount: Int(seriesCount))
+        }
+    }
+
     /// Whether it is, bit for bit, what was appended. Linear in the payload.
     var isSound: Bool {
         firstSequence >= 1 && sequence >= firstSequence && recordCount >= 0 && seriesCount >= 0

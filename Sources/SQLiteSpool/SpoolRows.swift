@@ -3,7 +3,7 @@ internal import LogModel
 internal import Ports
 internal import SQLiteClient
 
-// The spool's rows: append, head, remove, dead letters.
+// The spool's rows: append, head, remove.
 extension SpoolStore {
     /// Appends several batches in one transaction, synced if any of them asks for it. The answers stand in the order of the
     /// batches; one that does not fit costs its neighbours nothing.
@@ -24,88 +24,106 @@ extension SpoolStore {
         _ batches: [(batch: SpooledBatch, isDurable: Bool)]
     ) throws(SQLiteError) -> [Result<Void, SinkError>] {
         var answers: [Result<Void, SinkError>] = []
-        var added: [(batch: SpooledBatch, id: Int64)] = []
+        var added: [(batch: SpooledBatch, id: Int64, byteCount: Int)] = []
+        let payloads = batches.map { Self.stored($0.batch.batch.payload) }
+        makeRoom(for: payloads.reduce(0) { $0 + $1.count + SpoolLimits.rowOverheadByteCount })
         var byteCount = spooledByteCount
         let synced = batches.contains { $0.isDurable } && !isMemoryOnly
+        let isDiskLow = lookAtDisk()?.isLow ?? false
         try write(synced: synced) { () throws(SQLiteError) -> Connection.Verdict<Void> in
-            for (batch, isDurable) in batches {
+            for ((batch, isDurable), payload) in zip(batches, payloads) {
                 if isDurable && isMemoryOnly {
                     // A receipt that a power cut, or a mere restart, would make a lie.
                     answers.append(.failure(Self.refusal("SPOOL_MEMORY_ONLY", "append to the spool: there is no disk")))
                     continue
                 }
-                let cost = batch.batch.payload.count + SpoolLimits.rowOverheadByteCount
+                let cost = payload.count + SpoolLimits.rowOverheadByteCount
                 let contained = try contains(batch)
                 if !contained, byteCount + cost > configuration.spoolByteCountMax {
                     answers.append(.failure(Self.refusal("SPOOL_FULL", "append to the spool: its limit is reached")))
                     continue
                 }
+                if !contained, isDiskLow {
+                    answers.append(.failure(Self.diskLow))
+                    continue
+                }
                 if !contained {
-                    try insert(batch)
-                    added.append((batch, connection.lastInsertRowID))
+                    try insert(SpoolRow.Content(batch), payload: payload)
+                    if batch.wasSent { try noteSent(batch.lane, batch.stream, through: batch.sequence) }
+                    added.append((batch, connection.lastInsertRowID, payload.count))
                     byteCount += cost
                 }
                 answers.append(.success(()))
             }
             return .commit(())
         }
-        for row in added { rowAdded(row.batch, id: row.id) }
+        for row in added {
+            rowAdded(row.batch, id: row.id, byteCount: row.byteCount)
+            if row.batch.wasSent { sentThrough(row.batch.lane, row.batch.stream, row.batch.sequence) }
+        }
         return answers
     }
 
-    private static func refusal(_ code: String, _ sentence: String) -> SinkError {
+    /// The bytes that stand for a payload in its row.
+    static func stored(_ payload: [UInt8]) -> [UInt8] {
+        payload.withUnsafeBufferPointer { SpoolPayload.packed($0) } ?? payload
+    }
+
+    static func refusal(_ code: String, _ sentence: String) -> SinkError {
         SinkError(.transient, code: code, sentence)
     }
 
-    /// Whether a batch of this name is there: what is inside never changes under a name, so nothing is left to do.
+    /// Whether a batch of this name is there, by itself or in one that took it in: what is inside never changes under a
+    /// name, so nothing is left to do.
     private func contains(_ batch: SpooledBatch) throws(SQLiteError) -> Bool {
         var isThere = false
-        try connection.query("SELECT 1 FROM spool WHERE lane = ?1 AND stream = ?2 AND sequence = ?3") { statement in
+        try connection.query(
+            "SELECT first_sequence FROM spool WHERE lane = ?1 AND stream = ?2 AND sequence >= ?3 ORDER BY sequence LIMIT 1"
+        ) { statement in
             statement.bind(1, batch.lane.rawValue)
             statement.bind(2, batch.stream.signed)
             statement.bind(3, batch.sequence)
-        } row: { _ in
-            isThere = true
+        } row: { row in
+            isThere = row.integer(0) <= batch.sequence
             return false
         }
         return isThere
     }
 
-    private func insert(_ batch: SpooledBatch) throws(SQLiteError) {
-        let recordCount = Int64(batch.batch.recordCount)
-        let seriesCount = Int64(batch.batch.seriesCount)
-        try batch.batch.payload.withUnsafeBufferPointer { payload throws(SQLiteError) in
-            // The spool keeps what it is given; a payload that no reader takes is for the sink to call poison.
-            let header = try? BatchReader(payload)
-            var lane = batch.lane.rawValue
+    /// Writes a row; with an `id`, in the place that one had in the order of draining.
+    func insert(_ content: SpoolRow.Content, payload: [UInt8], id: Int64? = nil) throws(SQLiteError) {
+        try payload.withUnsafeBufferPointer { payload throws(SQLiteError) in
+            var lane = content.lane.rawValue
             let checksum = lane.withUTF8 { lane in
                 SpoolRow.checksum(
                     lane: lane,
-                    stream: batch.stream,
-                    firstSequence: batch.sequence,
-                    sequence: batch.sequence,
-                    recordCount: recordCount,
-                    seriesCount: seriesCount,
+                    stream: content.stream,
+                    firstSequence: content.firstSequence,
+                    sequence: content.sequence,
+                    recordCount: Int64(content.recordCount),
+                    seriesCount: Int64(content.seriesCount),
                     payload: payload
                 )
             }
             try connection.run(
                 """
                 INSERT INTO spool (lane, stream, first_sequence, sequence, record_count, series_count, byte_count,
-                    window_start, window_end, checksum, payload)
-                VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                    window_start, window_end, checksum, payload, id)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                 """
             ) { statement in
-                statement.bind(1, batch.lane.rawValue)
-                statement.bind(2, batch.stream.signed)
-                statement.bind(3, batch.sequence)
-                statement.bind(4, recordCount)
-                statement.bind(5, seriesCount)
-                statement.bind(6, payload.count)
-                statement.bind(7, header?.windowStart.microseconds ?? 0)
-                statement.bind(8, header?.windowEnd.microseconds ?? 0)
-                statement.bind(9, Int64(bitPattern: checksum))
-                statement.bind(10, blob: payload)
+                statement.bind(1, content.lane.rawValue)
+                statement.bind(2, content.stream.signed)
+                statement.bind(3, content.firstSequence)
+                statement.bind(4, content.sequence)
+                statement.bind(5, content.recordCount)
+                statement.bind(6, content.seriesCount)
+                statement.bind(7, payload.count)
+                statement.bind(8, content.windowStart)
+                statement.bind(9, content.windowEnd)
+                statement.bind(10, Int64(bitPattern: checksum))
+                statement.bind(11, blob: payload)
+                if let id { statement.bind(12, id) }
             }
         }
     }
@@ -132,29 +150,25 @@ extension SpoolStore {
                     guard follows, byteCount + Int(clamping: statement.integer(7)) <= byteCountMax else { return false }
                 }
                 let row = SpoolRow(statement)
-                guard row.isSound else {
+                guard row.isSound, let batch = row.batch else {
                     damagedIDs.append(row.id)
                     return damagedIDs.count < 64
                 }
+                // How large it is unpacked shows only now; the next head begins with it.
+                guard batches.isEmpty || byteCount + batch.payload.count <= byteCountMax else { return false }
                 if batches.isEmpty { firstSequence = row.firstSequence }
-                byteCount += row.payload.count
+                byteCount += batch.payload.count
                 batches.append(
-                    SpooledBatch(
-                        lane: lane,
-                        stream: stream,
-                        sequence: row.sequence,
-                        batch: Batch(
-                            payload: Array(row.payload),
-                            recordCount: Int(row.recordCount),
-                            seriesCount: Int(row.seriesCount)
-                        )
-                    )
+                    SpooledBatch(lane: lane, stream: stream, sequence: row.sequence, batch: batch, wasSent: true)
                 )
                 return byteCount < byteCountMax
             }
             for id in damagedIDs { try deadLetterRow(id, reason: "checksum does not match: damaged on disk") }
             if !damagedIDs.isEmpty { try load() }
-            if !batches.isEmpty { return SpoolHead(stream: stream, previous: firstSequence - 1, batches: batches) }
+            if let last = batches.last {
+                markSent(lane, stream, through: last.sequence)
+                return SpoolHead(stream: stream, previous: firstSequence - 1, batches: batches)
+            }
             // Each round took at least one row away, or the counters were wrong and are counted anew.
             if damagedIDs.isEmpty { try load() }
             if damagedIDs.isEmpty, firstStream(of: lane) == stream {
@@ -184,6 +198,7 @@ extension SpoolStore {
                 byteCount += Self.bounded(row.integer(1))
                 return true
             }
+            try forgetSentIfEmpty(lane, stream)
             return .commit(())
         }
         try rowsRemoved(
@@ -193,99 +208,9 @@ extension SpoolStore {
             recordCount: recordCount,
             byteCount: byteCount
         )
+        restartCompactionIfEmptied()
     }
 
     /// A count read back from disk, kept from overflowing a sum should it be damaged.
-    private static func bounded(_ value: Int64) -> Int { Int(min(max(0, value), 1 << 42)) }
-
-    // MARK: Dead letters
-
-    /// Keeps a batch that its sink will never take, and removes it from the spool if it is there. Synced: it may be the only
-    /// copy.
-    func deadLetter(_ batch: SpooledBatch, reason: String) throws(SQLiteError) {
-        var removed: (recordCount: Int, byteCount: Int)?
-        try write(synced: !isMemoryOnly) { () throws(SQLiteError) -> Connection.Verdict<Void> in
-            try batch.batch.payload.withUnsafeBufferPointer { payload throws(SQLiteError) -> Void in
-                try connection.run(
-                    """
-                    INSERT INTO dead_letters (lane, stream, sequence, record_count, byte_count, reason, time, payload)
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                    """
-                ) { statement in
-                    statement.bind(1, batch.lane.rawValue)
-                    statement.bind(2, batch.stream.signed)
-                    statement.bind(3, batch.sequence)
-                    statement.bind(4, batch.batch.recordCount)
-                    statement.bind(5, payload.count)
-                    statement.bind(6, reason)
-                    statement.bind(7, configuration.now().microseconds)
-                    statement.bind(8, blob: payload)
-                }
-            }
-            try connection.query(
-                """
-                DELETE FROM spool WHERE lane = ?1 AND stream = ?2 AND sequence = ?3 RETURNING record_count, byte_count
-                """
-            ) { statement in
-                statement.bind(1, batch.lane.rawValue)
-                statement.bind(2, batch.stream.signed)
-                statement.bind(3, batch.sequence)
-            } row: { row in
-                removed = (Self.bounded(row.integer(0)), Self.bounded(row.integer(1)))
-                return true
-            }
-            return .commit(())
-        }
-        deadLetterAdded(recordCount: batch.batch.recordCount, byteCount: batch.batch.payload.count)
-        if let removed {
-            try rowsRemoved(
-                lane: batch.lane,
-                stream: batch.stream,
-                batchCount: 1,
-                recordCount: removed.recordCount,
-                byteCount: removed.byteCount
-            )
-        }
-        try dropOldDeadLetters()
-    }
-
-    /// Moves a row, whatever its columns have become: a flipped bit may have changed a type, which the strict table would
-    /// refuse for ever. Synced: the sink goes on behind the hole, and a row that a power cut brought back, readable this time,
-    /// would be taken for applied. The caller counts anew.
-    private func deadLetterRow(_ id: Int64, reason: String) throws(SQLiteError) {
-        try write(synced: !isMemoryOnly) { () throws(SQLiteError) -> Connection.Verdict<Void> in
-            try connection.run(
-                """
-                INSERT INTO dead_letters (lane, stream, sequence, record_count, byte_count, reason, time, payload)
-                SELECT coalesce(CAST(lane AS TEXT), ''), coalesce(CAST(stream AS INTEGER), 0),
-                    coalesce(CAST(sequence AS INTEGER), 0),
-                    coalesce(max(0, min(CAST(record_count AS INTEGER), 1 << 42)), 0),
-                    coalesce(length(CAST(payload AS BLOB)), 0), ?2, ?3, coalesce(CAST(payload AS BLOB), x'')
-                FROM spool WHERE id = ?1
-                """
-            ) { statement in
-                statement.bind(1, id)
-                statement.bind(2, reason)
-                statement.bind(3, configuration.now().microseconds)
-            }
-            try connection.run("DELETE FROM spool WHERE id = ?1") { $0.bind(1, id) }
-            return .commit(())
-        }
-    }
-
-    private func dropOldDeadLetters() throws(SQLiteError) {
-        var count = 0
-        while status.deadLetterByteCount > SpoolLimits.deadLetterByteCountMax, status.deadLetterCount > 1 {
-            let deleted = try write(synced: false) { () throws(SQLiteError) -> Connection.Verdict<Int> in
-                .commit(
-                    try connection.run(
-                        "DELETE FROM dead_letters WHERE id = (SELECT id FROM dead_letters ORDER BY id LIMIT 1)"
-                    )
-                )
-            }
-            guard deleted > 0 else { break }
-            count += deleted
-            try deadLettersDropped(deleted)
-        }
-    }
+    static func bounded(_ value: Int64) -> Int { Int(min(max(0, value), 1 << 42)) }
 }

@@ -23,7 +23,10 @@ final class SpoolStore {
     private(set) var connection: Connection
     private(set) var status = SpoolStatus()
     /// Per lane, the stream to drain first standing first.
-    private var streams: [Lane: [StreamUsage]] = [:]
+    private(set) var streams: [Lane: [StreamUsage]] = [:]
+    /// Per lane and stream, what the table `spool_sent` says.
+    private var sent: [Lane: [StreamID: Int64]] = [:]
+    var compaction = Compaction()
 
     /// Whether commits since the last sync are still only in the operating system's hands.
     private(set) var hasUnsyncedCommits = false
@@ -32,6 +35,11 @@ final class SpoolStore {
     private var synchronous: SynchronousMode?
     private var pagesCounted = 0
     private var pagesSinceCheckpoint = 0
+    /// Dead letters that a lane of this process had set aside, and so counts. As many as there are at most: the file's 16 MiB
+    /// of them bound it.
+    var countedDeadLetters: Set<Int64> = []
+    /// What lanes believe to be spooled, and a file holds that broke in use and could not be replaced at once.
+    private var unreachable: [Lane: SpoolUsage] = [:]
 
     /// What a commit survives, in WAL mode (sqlite.org/pragma.html#pragma_synchronous).
     private enum SynchronousMode: String {
@@ -44,16 +52,11 @@ final class SpoolStore {
 
     init(configuration: SpoolConfiguration) {
         self.configuration = configuration
-        (connection, status.recovery) = SpoolFile.open(
-            directory: configuration.directory,
-            now: configuration.now()
-        )
+        (connection, status.recovery) = SpoolFile.open(configuration)
         loadOrReplace()
     }
 
-    var isMemoryOnly: Bool {
-        if case .memoryOnly = status.recovery { true } else { false }
-    }
+    var isMemoryOnly: Bool { status.recovery.isMemoryOnly }
 
     // MARK: Turns
 
@@ -89,16 +92,27 @@ final class SpoolStore {
         isMarkedDirty = true
         hasUnsyncedCommits = !synced
         status.commitCount += 1
+        status.lastFailure = nil
         if synced { status.syncCount += 1 }
         return value
     }
 
-    private func note(_ key: String, _ value: Int) throws(SQLiteError) {
+    func note(_ key: String, _ value: Int) throws(SQLiteError) {
         try connection.run(
             "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
         ) { statement in
             statement.bind(1, key)
             statement.bind(2, value)
+        }
+    }
+
+    /// After a write that failed, and with room on the disk: a small one, so that the failure is forgotten when it is over
+    /// although nothing is to be written.
+    func tryWriting() throws(SQLiteError) {
+        guard status.lastFailure != nil, !isMemoryOnly, lookAtDisk()?.isLow != true else { return }
+        try write(synced: true) { () throws(SQLiteError) -> Connection.Verdict<Void> in
+            try note("synced", status.syncCount)
+            return .commit(())
         }
     }
 
@@ -154,17 +168,9 @@ final class SpoolStore {
 
     /// Brings the figures up to date that are looked up rather than counted.
     func refreshStatus() {
-        for lane in Lane.allCases {
-            var usage = SpoolUsage()
-            for stream in streams[lane] ?? [] {
-                usage.batchCount += stream.batchCount
-                usage.recordCount += stream.recordCount
-                usage.byteCount += stream.byteCount
-                usage.streams.append(stream.stream)
-            }
-            status.usage[lane] = usage
-        }
+        status.usage = usage
         status.fileByteCount = 0
+        lookAtDisk()
         guard !isMemoryOnly else { return }
         for suffix in ["", "-wal"] {
             var information = stat()
@@ -173,6 +179,41 @@ final class SpoolStore {
             }
         }
     }
+
+    private var usage: [Lane: SpoolUsage] {
+        var usages: [Lane: SpoolUsage] = [:]
+        for lane in Lane.allCases {
+            var usage = SpoolUsage()
+            for stream in streams[lane] ?? [] {
+                usage.batchCount += stream.batchCount
+                usage.recordCount += stream.recordCount
+                usage.byteCount += stream.byteCount
+                usage.streams.append(stream.stream)
+            }
+            usages[lane] = usage
+        }
+        return usages
+    }
+
+    /// Asks the file system anew; one call a transaction costs nothing beside its sync.
+    @discardableResult
+    func lookAtDisk() -> DiskSpace? {
+        status.diskSpace = isMemoryOnly ? nil : configuration.diskSpace(configuration.directory)
+        return status.diskSpace
+    }
+
+    /// For `/health` and `/metrics`.
+    func note(_ failure: SinkError) {
+        if failure.code == Self.diskLow.code || failure.code == ResultCode.full.name { status.diskRefusalCount += 1 }
+        status.lastFailure = failure.description
+    }
+
+    /// The answer to what would take the last free space.
+    static let diskLow = SinkError(
+        .transient,
+        code: "DISK_LOW",
+        "write to \(SpoolFile.name): the file system has too little free space"
+    )
 
     /// Everything to disk, the file marked as closed in order. The store is not used afterwards.
     func close() {
@@ -192,14 +233,58 @@ final class SpoolStore {
     /// Sets the file aside after it turned out broken in use, and goes on with a new one that holds what could be read.
     func replaceDamaged(_ error: SQLiteError) {
         status.damageCount += 1
+        let known = usage
         connection.close()
-        (connection, status.recovery) = SpoolFile.open(
-            directory: configuration.directory,
-            now: configuration.now(),
-            damage: error.description
-        )
+        (connection, status.recovery) = SpoolFile.open(configuration, damage: error.description)
         forgetConnection()
         do throws(SQLiteError) { try load() } catch { streams = [:] }
+        if isMemoryOnly { unreachable = known }
+    }
+
+    /// Throws for a lane whose batches are in a file that is out of reach: "nothing there" would be taken for lost.
+    func checkIsReachable(_ lane: Lane) throws(SQLiteError) {
+        guard isMemoryOnly, firstStream(of: lane) == nil, unreachable[lane]?.batchCount ?? 0 > 0 else { return }
+        throw SQLiteError(attempt: "read the spool, whose file cannot be used", code: .cannotOpen)
+    }
+
+    // MARK: Back from memory
+
+    /// While there is only memory: tries the file again and moves what memory holds into it, in one synced transaction. Gives
+    /// by how much the file held more (or less) than lanes believe; `nil` when there is still no file.
+    func returnToFile() -> [Lane: SpoolUsage]? {
+        guard isMemoryOnly else { return nil }
+        let found: (connection: Connection, recovery: SpoolRecovery)
+        do throws(SpoolFile.Unusable) {
+            found = try SpoolFile.openFile(configuration)
+        } catch {
+            status.recovery = .memoryOnly(reason: error.reason)
+            return nil
+        }
+        let (memory, reason) = (connection, status.recovery)
+        (connection, status.recovery) = found
+        forgetConnection()
+        do throws(SQLiteError) {
+            try load()
+            var difference = usage
+            for (lane, believed) in unreachable {
+                difference[lane]?.batchCount -= believed.batchCount
+                difference[lane]?.recordCount -= believed.recordCount
+            }
+            try write(synced: true) { () throws(SQLiteError) -> Connection.Verdict<Void> in
+                .commit(try SpoolSalvage.add(memory, to: connection))
+            }
+            try load()
+            memory.close()
+            unreachable = [:]
+            return difference
+        } catch {
+            connection.close()
+            (connection, status.recovery) = (memory, reason)
+            status.lastFailure = error.description
+            forgetConnection()
+            do throws(SQLiteError) { try load() } catch { streams = [:] }
+            return nil
+        }
     }
 
     private func loadOrReplace() {
@@ -208,10 +293,13 @@ final class SpoolStore {
         } catch {
             replaceDamaged(error)
             status.damageCount = 0
+            // No lane knows of anything yet.
+            unreachable = [:]
         }
     }
 
     private func forgetConnection() {
+        countedDeadLetters = []
         synchronous = nil
         isMarkedDirty = false
         hasUnsyncedCommits = false
@@ -259,7 +347,42 @@ final class SpoolStore {
             found[lane]?.sort { $0.headID < $1.headID }
         }
         streams = found
+        try loadSent()
         try loadDeadLetters()
+    }
+
+    private func loadSent() throws(SQLiteError) {
+        sent = [:]
+        try connection.query("SELECT lane, stream, through FROM spool_sent") { row in
+            guard let lane = Lane(rawValue: row.text(0)) else { return true }
+            sent[lane, default: [:]][StreamID(rawValue: UInt64(bitPattern: row.integer(1)))] = row.integer(2)
+            return true
+        }
+    }
+
+    /// Up to where the stream's batches may have been sent; 0 when none was.
+    func sentThrough(_ lane: Lane, _ stream: StreamID) -> Int64 { sent[lane]?[stream] ?? 0 }
+
+    func sentThrough(_ lane: Lane, _ stream: StreamID, _ sequence: Int64) {
+        sent[lane, default: [:]][stream] = max(sentThrough(lane, stream), sequence)
+    }
+
+    func noLongerSent(_ lane: Lane, _ stream: StreamID) { sent[lane]?[stream] = nil }
+
+    /// Some rows of a stream, the first of them with `id`, became one.
+    func rowsMerged(
+        _ lane: Lane,
+        _ stream: StreamID,
+        removedCount: Int,
+        byteCountChange: Int
+    ) throws(SQLiteError) {
+        guard let index = streams[lane]?.firstIndex(where: { $0.stream == stream }) else { return }
+        streams[lane]?[index].batchCount -= removedCount
+        streams[lane]?[index].byteCount += byteCountChange
+        if let head = try headRow(lane, stream) {
+            streams[lane]?[index].headID = head.id
+            streams[lane]?[index].headSequence = head.sequence
+        }
     }
 
     func loadDeadLetters() throws(SQLiteError) {
@@ -299,7 +422,7 @@ final class SpoolStore {
     /// The stream of `lane` whose head row is the oldest.
     func firstStream(of lane: Lane) -> StreamID? { streams[lane]?.first?.stream }
 
-    func rowAdded(_ batch: SpooledBatch, id: Int64) {
+    func rowAdded(_ batch: SpooledBatch, id: Int64, byteCount: Int) {
         var usages = streams[batch.lane] ?? []
         let index =
             usages.firstIndex { $0.stream == batch.stream }
@@ -318,7 +441,7 @@ final class SpoolStore {
             }()
         usages[index].batchCount += 1
         usages[index].recordCount += batch.batch.recordCount
-        usages[index].byteCount += batch.batch.payload.count
+        usages[index].byteCount += byteCount
         if batch.sequence < usages[index].headSequence {
             usages[index].headSequence = batch.sequence
             usages[index].headID = id
@@ -334,9 +457,12 @@ final class SpoolStore {
         recordCount: Int,
         byteCount: Int
     ) throws(SQLiteError) {
-        guard batchCount > 0, let index = streams[lane]?.firstIndex(where: { $0.stream == stream }) else { return }
+        guard batchCount > 0 || recordCount != 0 || byteCount != 0,
+            let index = streams[lane]?.firstIndex(where: { $0.stream == stream })
+        else { return }
         guard let head = try headRow(lane, stream) else {
             streams[lane]?.remove(at: index)
+            noLongerSent(lane, stream)
             return
         }
         streams[lane]?[index].batchCount -= batchCount
@@ -353,10 +479,24 @@ final class SpoolStore {
         status.deadLetterByteCount += byteCount
     }
 
+    func deadLetterRemoved(_ id: Int64, recordCount: Int, byteCount: Int) {
+        countedDeadLetters.remove(id)
+        status.deadLetterCount -= 1
+        status.deadLetterRecordCount -= recordCount
+        status.deadLetterByteCount -= byteCount
+    }
+
     func deadLettersDropped(_ count: Int) throws(SQLiteError) {
         status.deadLetterDropCount += count
         try loadDeadLetters()
     }
+
+    func batchesMerged(_ count: Int, into window: Duration) {
+        status.mergedBatchCount += count
+        status.longestWindow = max(status.longestWindow, window)
+    }
+
+    func batchReduced() { status.reducedBatchCount += 1 }
 
     func retentionDeleted(_ count: Int) { status.retentionRowCount += count }
 }

@@ -115,4 +115,21 @@ import Testing
         try daemon.waitForStats("the open batch to be sealed", .seconds(5)) { $0.integer("records.delivered") == 3 }
         try expectOrderlyEnd(daemon)
     }
+
+    /// As the service does. A socket option that only root may set once closed every connection of anybody else's daemon.
+    @Test func `a daemon without any privilege answers over TCP and over the unix socket`() throws {
+        guard getuid() == 0, let setpriv = Programs.installed("setpriv") else {
+            print(
+                "skipped: only root can give privileges up, with setpriv(1); run by another user every test is this one"
+            )
+            return
+        }
+        let state = try TemporaryDirectory()
+        try #require(chown(state.path, 65534, 65534) == 0)
+        let launcher = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]
+        let daemon = try DaemonProcess(launcher: launcher, state: state)
+        #expect(try daemon.get("/livez").status == 200)
+        #expect(try HTTPTestConnection(.unix(path: daemon.socketPath)).send("GET", "/livez").status == 200)
+        try expectOrderlyEnd(daemon)
+    }
 }

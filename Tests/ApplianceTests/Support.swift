@@ -15,9 +15,9 @@ struct TestDatabase {
     let cluster: PostgresCluster
     let name: String
 
-    init(_ cluster: PostgresCluster) throws {
+    init(_ cluster: PostgresCluster, encoding: String = "UTF8") throws {
         self.cluster = cluster
-        name = try cluster.createDatabase()
+        name = try cluster.createDatabase(encoding: encoding)
     }
 
     /// - Parameter port: of a proxy; the cluster's own when there is none.

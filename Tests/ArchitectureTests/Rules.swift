@@ -56,6 +56,7 @@ enum Rules {
         Rule(target: "CPostgres", layer: .wrapper),
         Rule(target: "CSystemd", layer: .wrapper),
         Rule(target: "CZlib", layer: .wrapper),
+        Rule(target: "Compression", layer: .wrapper, targets: ["CZlib"]),
         Rule(target: "BlockingExecutor", layer: .wrapper, targets: ["CShims"], system: edge),
         Rule(target: "Settings", layer: .wrapper, targets: ["LogModel"], system: edge),
         Rule(target: "Migrations", layer: .wrapper, targets: ["LogModel"]),
@@ -84,7 +85,10 @@ enum Rules {
         Rule(
             target: "SQLiteSpool",
             layer: .adapter,
-            targets: ["LogModel", "JSONBytes", "Delivery", "Ports", "BlockingExecutor", "SQLiteClient", "Migrations"],
+            targets: [
+                "LogModel", "JSONBytes", "Delivery", "Ports", "BlockingExecutor", "Compression", "SQLiteClient",
+                "Migrations",
+            ],
             system: edge
         ),
         Rule(
@@ -99,7 +103,7 @@ enum Rules {
         Rule(
             target: "ForwardSink",
             layer: .adapter,
-            targets: ["LogModel", "JSONBytes", "Delivery", "Ports", "CZlib", "HTTPClient"],
+            targets: ["LogModel", "JSONBytes", "Delivery", "Ports", "Compression", "HTTPClient"],
             products: nio,
             system: edge
         ),
@@ -120,11 +124,13 @@ enum Rules {
         ),
         Rule(target: "SystemdNotify", layer: .adapter, targets: ["CSystemd"], system: edge),
 
+        Rule(target: "CFaultVFS", layer: .support),
         Rule(
             target: "PipelineTesting",
             layer: .support,
             targets: core.union([
-                "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor", "CShims", "CZlib", "PostgresClient",
+                "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor", "CShims", "CZlib", "CFaultVFS",
+                "PostgresClient",
                 "SQLiteClient", "SQLiteSpool", "PostgresSink", "ForwardSink", "HTTPClient", "HTTPServing",
             ]),
             products: nio,
@@ -174,7 +180,8 @@ enum Rules {
         Guest("CSQLite", only: ["SQLiteClient"], "SQLite's C interface is made safe in one place"),
         Guest("CPostgres", only: ["PostgresClient"], "libpq's C interface is made safe in one place"),
         Guest("CSystemd", only: ["SystemdNotify"], "libsystemd is known where the service manager is talked to"),
-        Guest("CZlib", only: ["ForwardSink", "PipelineTesting"], "compression belongs to the forward protocol"),
+        Guest("CZlib", only: ["Compression", "PipelineTesting"], "zlib's C interface is made safe in one place"),
+        Guest("CFaultVFS", only: ["PipelineTesting"], "a disk that fails belongs in no program"),
         Guest(
             "NIOHTTP1",
             only: ["HTTPServing", "HTTPClient", "ForwardSink", "PipelineTesting"],

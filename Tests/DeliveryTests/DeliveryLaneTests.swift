@@ -23,16 +23,22 @@ import Testing
         var outages = 0
         var crashes = 0
         var deadLetters = 0
+        var refusedParts = 0
+        var replays = 0
         for seed in 0..<100 as Range<UInt64> {
             var simulation = LaneSimulation(seed: seed)
             simulation.run(batchCount: 60)
             outages += simulation.outageCount
             crashes += simulation.crashCount
             deadLetters += simulation.deadLetters.count
+            refusedParts += simulation.refusedParts.count
+            replays += simulation.replayCount
         }
         #expect(outages > 200)
         #expect(crashes > 20)
         #expect(deadLetters > 20)
+        #expect(refusedParts > 20)
+        #expect(replays > 20)
     }
 
     @Test func `a sink that forgets what it applied is found out`() {
@@ -191,6 +197,60 @@ import Testing
         #expect(acknowledgements(lane.sendSucceeded(again.number, through: nil, now: retry)) == [1])
     }
 
+    @Test func `what is left of a refused batch goes out before what follows it, under its name`() throws {
+        var lane = makeLane()
+        let whole = makeBatch()
+        let sent = try #require(sends(lane.batchSealed(whole, ticket: 1, isAwaited: true, now: start)).first)
+        _ = lane.batchSealed(makeBatch(), ticket: 2, isAwaited: false, now: start)
+        let rest = Batch(payload: [1], recordCount: 2, seriesCount: 1)
+        let part = RefusedPart(batch: Batch(payload: [2], recordCount: 1, seriesCount: 1), reason: "23514")
+        let refused = [RefusedBatch(index: 0, parts: [part], rest: rest)]
+        let actions = lane.sendFailed(sent.number, .poison, reason: "23514", refused: refused, now: start)
+        let letters = try #require(settingsAside(actions).first)
+        #expect(letters.count == 1 && sends(actions).isEmpty && lane.phase == .up)
+        let after = lane.settingAsideSucceeded(letters, now: start)
+        #expect(acknowledgements(after).isEmpty, "the rest is only in memory")
+        let again = try #require(sends(after).first)
+        #expect(again.span == sent.span)
+        #expect(lane.counts == DeliveryLane.Counts(deadLettered: 1, inMemory: 5) && lane.bytesInMemory == 4)
+        let done = lane.sendSucceeded(again.number, through: nil, now: start)
+        #expect(acknowledgements(done) == [1])
+        #expect(sends(done).first?.span.previous == 1)
+        #expect(lane.counts == DeliveryLane.Counts(delivered: 2, deadLettered: 1, inMemory: 3))
+    }
+
+    @Test func `a refused part that cannot be kept leaves the batch whole`() throws {
+        var lane = makeLane()
+        let sent = try #require(sends(lane.batchSealed(makeBatch(), ticket: 1, isAwaited: false, now: start)).first)
+        _ = lane.batchSealed(makeBatch(), ticket: 2, isAwaited: true, now: start)
+        let rest = Batch(payload: [1], recordCount: 2, seriesCount: 1)
+        let part = RefusedPart(batch: Batch(payload: [2], recordCount: 1, seriesCount: 1), reason: "23514")
+        let refused = [RefusedBatch(index: 0, parts: [part], rest: rest)]
+        let actions = lane.sendFailed(sent.number, .poison, reason: "23514", refused: refused, now: start)
+        let letters = try #require(settingsAside(actions).first)
+        let after = lane.settingAsideFailed(letters, now: start)
+        #expect(lane.phase == .away && lane.counts == DeliveryLane.Counts(inMemory: 6))
+        // Who waits for a later batch is not kept waiting by that.
+        #expect(spills(after).map(\.ticket) == [2])
+        let retry = try #require(lane.nextRetry)
+        #expect(sends(lane.retryDue(now: retry)).first?.span == sent.span)
+    }
+
+    @Test func `a dead letter sent again is spooled, and counted where it was before`() throws {
+        var lane = makeLane()
+        let sent = try #require(sends(lane.batchSealed(makeBatch(), ticket: 1, isAwaited: false, now: start)).first)
+        let letters = try #require(settingsAside(lane.sendFailed(sent.number, .poison, reason: "no", now: start)).first)
+        #expect(acknowledgements(lane.settingAsideSucceeded(letters, now: start)) == [1])
+        #expect(lane.counts == DeliveryLane.Counts(deadLettered: 3))
+        let names = (0..<3).map { _ in lane.nextReplayName() }
+        #expect(names.map(\.sequence) == [1, 2, 3] && Set(names.map(\.stream)).count == 1)
+        #expect(names[0].stream != sent.span.stream && lane.streams.contains(names[0].stream))
+        #expect(reads(lane.replaySucceeded(recordCount: 3, wasCounted: true, now: start)) == 1)
+        #expect(lane.counts == DeliveryLane.Counts(spooled: 3))
+        _ = lane.replaySucceeded(recordCount: 4, wasCounted: false, now: start)
+        #expect(lane.counts == DeliveryLane.Counts(spooled: 7) && lane.spooledBatchCount == 2)
+    }
+
     // MARK: Reading actions
 
     private let start = MonotonicTime(nanoseconds: 0)
@@ -209,6 +269,10 @@ import Testing
 
     private func spills(_ actions: [DeliveryLane.Action]) -> [DeliveryLane.Item] {
         actions.compactMap { if case .spill(let item) = $0 { item } else { nil } }
+    }
+
+    private func settingsAside(_ actions: [DeliveryLane.Action]) -> [[DeliveryLane.SetAside]] {
+        actions.compactMap { if case .setAside(let letters) = $0 { letters } else { nil } }
     }
 
     private func acknowledgements(_ actions: [DeliveryLane.Action]) -> [Int] {

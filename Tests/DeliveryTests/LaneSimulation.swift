@@ -3,8 +3,8 @@ import Glibc
 import LogModel
 import PipelineTesting
 
-/// One lane in virtual time, against a sink that compares and sets, and a spool: both fail as one seed says. Batches are
-/// numbered by their record count's place in `expected`, so that what arrived twice or never is seen.
+/// One lane in virtual time, against a sink that compares and sets, and a spool: both fail as one seed says. A batch's number
+/// stands in its payload, and so does whether its refused part was taken out, so that what arrived twice or never is seen.
 struct LaneSimulation {
     /// How likely each fault is, in percent, drawn anew for each run (swarm testing: some runs have none of a kind).
     struct Faults {
@@ -23,7 +23,8 @@ struct LaneSimulation {
         case spoolRead(run: Int)
         case removed(StreamID, through: Int64, run: Int, isGone: Bool)
         case removalDue(run: Int)
-        case setAside(DeliveryLane.Item, run: Int)
+        case setAside([DeliveryLane.SetAside], run: Int, isKept: Bool)
+        case replayed(Letter, StreamID, sequence: Int64, run: Int)
         case retry(run: Int)
         case probe(run: Int)
         case patience(Int, run: Int)
@@ -32,13 +33,30 @@ struct LaneSimulation {
 
     private enum Answer {
         case applied(through: Int64?)
-        case failed(FailureClass)
+        case failed(FailureClass, refused: [RefusedBatch] = [])
     }
+
+    private struct Letter {
+        var batch: Batch
+        /// The lane's life that set it aside.
+        var run: Int
+    }
+
+    /// What of a batch a payload of the simulation stands for.
+    private enum Share: UInt8 { case whole, refused, rest }
 
     private(set) var lane: DeliveryLane
     private(set) var acknowledged: Set<Int> = []
     private(set) var appliedCount: [Int: Int] = [:]
-    private(set) var deadLetters: Set<Int> = []
+    /// Set aside, by number: whole batches, and refused parts; how often.
+    private(set) var deadLetters: [Int: Int] = [:]
+    private(set) var refusedParts: [Int: Int] = [:]
+    /// What the file holds of them, until a person has it sent again.
+    private var letters: [Letter] = []
+    private(set) var replayCount = 0
+    private var appliedParts: [Int: Int] = [:]
+    /// Batches of which the sink holds what was left of them.
+    private var appliedRests: Set<Int> = []
     private(set) var violations: [String] = []
     private(set) var sealedCount = 0
     private(set) var crashCount = 0
@@ -62,6 +80,8 @@ struct LaneSimulation {
     /// Records handed to this life of the lane, or found in the spool at its start.
     private var givenCount = 0
     private let breaksRule: Bool
+    /// Whether, when all is quiet, a person mends the sink and has everything sent again that was set aside.
+    private var mendsAndReplays = false
     private let isTracing = getenv("LOGBOOM_TEST_TRACE") != nil
 
     /// - Parameter breaksRule: the canary: a sink that forgets what it applied, which the checks must notice.
@@ -83,6 +103,7 @@ struct LaneSimulation {
             poison: draw(5)
         )
         if breaksRule { faults.answerLost = 30 }
+        mendsAndReplays = Bool.random(using: &generator)
     }
 
     /// Seals `batchCount` batches under faults, then stops the faults and runs until everything has drained.
@@ -100,7 +121,10 @@ struct LaneSimulation {
             }
             handle(event)
             checkConservation()
-            if sealedCount == batchCount && isDrained { break }
+            if sealedCount == batchCount && isDrained {
+                guard mendsAndReplays, !letters.isEmpty else { break }
+                mendAndReplay()
+            }
             if !violations.isEmpty { break }
             if steps > batchCount * 2000 {
                 violations.append("not drained after \(steps) steps")
@@ -111,14 +135,41 @@ struct LaneSimulation {
 
     var isDrained: Bool { lane.isSettled && spool.isEmpty && lane.counts.spooled == 0 && now > spoolBusyUntil }
 
+    /// A person's part: the sink takes everything from now on, and every dead letter goes back into the spool.
+    private mutating func mendAndReplay() {
+        faults.poison = 0
+        for letter in letters {
+            let name = lane.nextReplayName()
+            pushToSpool(.replayed(letter, name.stream, sequence: name.sequence, run: run))
+        }
+        letters = []
+    }
+
     /// What is wrong at the end; empty when every promise held.
     func check() -> [String] {
         var wrong = violations
+        if replayCount > 0 {
+            // Everything set aside is at the sink now, once.
+            for number in refusedParts.keys where appliedParts[number] != 1 {
+                wrong.append("the refused part of batch \(number) was counted \(appliedParts[number] ?? 0) times")
+            }
+            for number in deadLetters.keys where appliedCount[number] != 1 {
+                wrong.append("batch \(number), sent again, was counted \(appliedCount[number] ?? 0) times")
+            }
+            if lane.counts.deadLettered != 0 { wrong.append("still counted as dead-lettered after all was sent again") }
+        }
         for number in 1...max(1, sealedCount) where sealedCount > 0 {
             let count = appliedCount[number] ?? 0
-            let isSetAside = deadLetters.contains(number)
+            let isSetAside = deadLetters[number] != nil
             if count > 1 { wrong.append("batch \(number) was counted \(count) times") }
-            if count == 1 && isSetAside { wrong.append("batch \(number) was counted and set aside") }
+            let setAsideCount = (deadLetters[number] ?? 0) + (refusedParts[number] ?? 0)
+            if setAsideCount > 1 { wrong.append("batch \(number) was set aside \(setAsideCount) times") }
+            if count == 1, appliedRests.contains(number) != (refusedParts[number] != nil) {
+                wrong.append("the refused part of batch \(number) is lost, or counted as well")
+            }
+            if count == 1 && isSetAside && replayCount == 0 {
+                wrong.append("batch \(number) was counted and set aside")
+            }
             if count == 0 && !isSetAside && !unacknowledgedAtCrash.contains(number) {
                 wrong.append("batch \(number) is lost")
             }
@@ -139,8 +190,8 @@ struct LaneSimulation {
             if Int.random(in: 0..<100, using: &generator) < faults.crash { push(.crash, after: .milliseconds(1)) }
             if Int.random(in: 0..<100, using: &generator) < faults.sendFails { isSinkAway.toggle() }
             sealedCount += 1
-            // The record count is the batch's number: the sum tells each apart.
-            let batch = Batch(payload: [UInt8](repeating: 0, count: 100), recordCount: sealedCount, seriesCount: 1)
+            // The record count is the batch's number, too: a sum that is wrong tells which is missing.
+            let batch = Self.batch(sealedCount, .whole)
             givenCount += sealedCount
             tickets[nextTicket] = sealedCount
             nextTicket += 1
@@ -156,7 +207,8 @@ struct LaneSimulation {
             guard run == self.run else { return }
             switch result {
             case .applied(let through): perform(lane.sendSucceeded(number, through: through, now: now))
-            case .failed(let failure): perform(lane.sendFailed(number, failure, reason: "scripted", now: now))
+            case .failed(let failure, let refused):
+                perform(lane.sendFailed(number, failure, reason: "scripted", refused: refused, now: now))
             }
         case .spilled(let item, let run, let isKept):
             // The spool's thread dies with its process.
@@ -175,11 +227,18 @@ struct LaneSimulation {
             perform(lane.removalSucceeded(now: now))
         case .removalDue(let run):
             if run == self.run { perform(lane.removalDue()) }
-        case .setAside(let item, let run):
+        case .setAside(let letters, let run, let isKept):
             guard run == self.run else { return }
-            spool.removeAll { $0.stream == item.stream && $0.sequence == item.sequence }
-            deadLetters.insert(item.batch.recordCount)
-            perform(lane.settingAsideSucceeded(item, now: now))
+            guard isKept else { return perform(lane.settingAsideFailed(letters, now: now)) }
+            for letter in letters { setAside(letter) }
+            perform(lane.settingAsideSucceeded(letters, now: now))
+        case .replayed(let letter, let stream, let sequence, let run):
+            guard run == self.run else { return letters.append(letter) }
+            replayCount += 1
+            spool.append((stream, sequence, letter.batch))
+            if letter.run != run { givenCount += letter.batch.recordCount }
+            let count = letter.batch.recordCount
+            perform(lane.replaySucceeded(recordCount: count, wasCounted: letter.run == run, now: now))
         case .retry(let run):
             if run == self.run { perform(lane.retryDue(now: now)) }
         case .probe(let run):
@@ -191,13 +250,51 @@ struct LaneSimulation {
         }
     }
 
+    /// One transaction: the refused part is kept, and the rest takes the batch's place.
+    private mutating func setAside(_ letter: DeliveryLane.SetAside) {
+        for part in letter.parts {
+            let (number, share) = Self.identity(part.batch)
+            letters.append(Letter(batch: part.batch, run: run))
+            if share == .refused { refusedParts[number, default: 0] += 1 } else { deadLetters[number, default: 0] += 1 }
+        }
+        let row = spool.firstIndex { $0.stream == letter.item.stream && $0.sequence == letter.item.sequence }
+        guard let row else { return }
+        if let rest = letter.rest { spool[row].batch = rest } else { spool.remove(at: row) }
+    }
+
+    // MARK: Batches
+
+    /// One in forty batches is one that no sink takes, another one of which no sink takes a part.
+    private static func isRefused(_ number: Int) -> Bool { number % 40 == 7 }
+    private static func isPartlyRefused(_ number: Int) -> Bool { number % 40 == 23 || number % 40 == 24 }
+
+    private static func batch(_ number: Int, _ share: Share) -> Batch {
+        let recordCount =
+            switch share {
+            case .whole: number
+            case .refused: number / 3
+            case .rest: number - number / 3
+            }
+        var payload = [UInt8](repeating: 0, count: share == .whole ? 100 : 60)
+        payload[0] = UInt8(truncatingIfNeeded: number)
+        payload[1] = UInt8(truncatingIfNeeded: number >> 8)
+        payload[2] = share.rawValue
+        return Batch(payload: payload, recordCount: recordCount, seriesCount: 1)
+    }
+
+    private static func identity(_ batch: Batch) -> (number: Int, share: Share) {
+        (Int(batch.payload[0]) | Int(batch.payload[1]) << 8, Share(rawValue: batch.payload[2]) ?? .whole)
+    }
+
+    private static func number(_ batch: Batch) -> Int { identity(batch).number }
+
     /// kill -9: memory is gone, the spool stays; whatever was on its way to the sink may still arrive.
     private mutating func crash() {
         crashCount += 1
         run += 1
-        let safe = Set(spool.map(\.batch.recordCount))
+        let safe = Set(spool.map { Self.number($0.batch) })
         for number in 1...max(1, sealedCount)
-        where (appliedCount[number] ?? 0) == 0 && !safe.contains(number) && !deadLetters.contains(number) {
+        where (appliedCount[number] ?? 0) == 0 && !safe.contains(number) && deadLetters[number] == nil {
             unacknowledgedAtCrash.insert(number)
         }
         lane = DeliveryLane(
@@ -224,15 +321,17 @@ struct LaneSimulation {
         case .removeSpooled(let stream, let sequence):
             let isGone = Int.random(in: 0..<100, using: &generator) >= faults.spillFails
             pushToSpool(.removed(stream, through: sequence, run: run, isGone: isGone))
-        case .setAside(let item, reason: _): pushToSpool(.setAside(item, run: run))
+        case .setAside(let letters):
+            let isKept = Int.random(in: 0..<100, using: &generator) >= faults.spillFails
+            pushToSpool(.setAside(letters, run: run, isKept: isKept))
         case .acknowledge(let ticket):
             guard let number = tickets.removeValue(forKey: ticket) else {
                 violations.append("ticket \(ticket) was acknowledged twice")
                 return
             }
             acknowledged.insert(number)
-            let isInSpool = spool.contains { $0.batch.recordCount == number }
-            if !isInSpool && (appliedCount[number] ?? 0) == 0 && !deadLetters.contains(number) {
+            let isInSpool = spool.contains { Self.number($0.batch) == number }
+            if !isInSpool && (appliedCount[number] ?? 0) == 0 && deadLetters[number] == nil {
                 violations.append("batch \(number) was acknowledged before it was durable")
             }
         case .scheduleRetry(let time): push(.retry(run: run), at: time)
@@ -254,20 +353,42 @@ struct LaneSimulation {
         if isSinkAway || roll < faults.sendFails {
             return push(.answer(number: number, run: run, result: .failed(.transient)), after: delay())
         }
-        // One in forty batches is one that no sink takes.
-        if faults.poison > 0, items.contains(where: { $0.batch.recordCount % 40 == 7 }) {
-            return push(.answer(number: number, run: run, result: .failed(.poison)), after: delay())
+        if faults.poison > 0, let refused = refused(span, items) {
+            return push(.answer(number: number, run: run, result: .failed(.poison, refused: refused)), after: delay())
         }
         let isLost = Int.random(in: 0..<100, using: &generator) < faults.answerLost
         let known = breaksRule ? 0 : applied[span.stream] ?? 0
         var result = Answer.applied(through: nil)
         if known <= span.previous {
             applied[span.stream] = span.last
-            for item in items { appliedCount[item.batch.recordCount, default: 0] += 1 }
+            for (number, share) in items.map({ Self.identity($0.batch) }) {
+                if share == .refused {
+                    appliedParts[number, default: 0] += 1
+                    continue
+                }
+                appliedCount[number, default: 0] += 1
+                if share == .rest { appliedRests.insert(number) }
+            }
         } else {
             result = .applied(through: known)
         }
         push(.answer(number: number, run: run, result: isLost ? .failed(.ambiguous) : result), after: delay())
+    }
+
+    /// `nil` when the sink takes all of it. A sink may find out at once what it refuses, or not; and what was applied before
+    /// is not looked at.
+    private mutating func refused(_ span: BatchSpan, _ items: [DeliveryLane.Item]) -> [RefusedBatch]? {
+        guard (breaksRule ? 0 : applied[span.stream] ?? 0) <= span.previous else { return nil }
+        var refused: [RefusedBatch] = []
+        var isRefused = false
+        for (index, item) in items.enumerated() {
+            let (number, share) = Self.identity(item.batch)
+            if Self.isRefused(number) { isRefused = true }
+            guard Self.isPartlyRefused(number), share == .whole else { continue }
+            let part = RefusedPart(batch: Self.batch(number, .refused), reason: "scripted")
+            refused.append(RefusedBatch(index: index, parts: [part], rest: Self.batch(number, .rest)))
+        }
+        return isRefused || !refused.isEmpty ? refused : nil
     }
 
     private mutating func head() -> DeliveryLane.Backlog? {

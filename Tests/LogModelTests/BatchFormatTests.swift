@@ -93,7 +93,7 @@ import Testing
                 tags: Classification.Tags(rawValue: UInt32.random(in: 0 ... .max, using: &generator))
             )
             texts = (0..<5).map { _ in text(&generator) }
-            count = Int.random(in: 1...Int.max, using: &generator)
+            count = Int.random(in: 1...1 << 53, using: &generator)
             first = Int64.random(in: -1_000_000...2_000_000_000_000_000_000, using: &generator)
             last = first + Int64.random(in: 0...1000, using: &generator)
             latency =
@@ -102,7 +102,7 @@ import Testing
             attributes = (0..<Int.random(in: 0...4, using: &generator)).map { _ in
                 (0..<Int.random(in: 1...4, using: &generator)).map { _ in text(&generator) }
             }
-            counts = attributes.map { _ in Int.random(in: 0...Int.max, using: &generator) }
+            counts = attributes.map { _ in Int.random(in: 0...1 << 53, using: &generator) }
         }
 
         init(_ view: SeriesView) {

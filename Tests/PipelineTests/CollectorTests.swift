@@ -122,13 +122,21 @@ private final class MemorySpool: Spool {
         completion(.success(()))
     }
 
-    func deadLetter(
-        _ batch: SpooledBatch,
-        reason: String,
+    func setAside(
+        _ batches: [SetAsideBatch],
         completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
     ) {
-        state.withLock { $0.deadLetters += 1 }
+        state.withLock { $0.deadLetters += batches.count }
         completion(.success(()))
+    }
+
+    func replay(
+        deadLetter id: Int64,
+        of lane: Lane,
+        as name: (stream: StreamID, sequence: Int64),
+        completion: @escaping @Sendable (Result<Replay, SinkError>) -> Void
+    ) {
+        completion(.success(.unknown))
     }
 
     func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void) {

@@ -122,9 +122,9 @@ struct Warehouse {
     let cluster: PostgresCluster
     let database: String
 
-    init(_ cluster: PostgresCluster? = nil) throws {
+    init(_ cluster: PostgresCluster? = nil, encoding: String = "UTF8") throws {
         self.cluster = try cluster ?? PostgresCluster.shared()
-        database = try self.cluster.createDatabase()
+        database = try self.cluster.createDatabase(encoding: encoding)
     }
 
     var settings: PostgresSettings {

@@ -41,70 +41,24 @@ import Testing
 
     @Test func `the redaction key is made once, read back, and nobody else may read it`() throws {
         let folder = try TemporaryDirectory()
-        let first = RedactionKey.load(directory: folder.path, random: Array(0..<16))
-        let second = RedactionKey.load(directory: folder.path, random: Array(100..<116))
-        #expect(first == Array(0..<16) && second == first)
+        func load(_ random: Range<UInt8>, _ directory: String) -> RedactionKey {
+            RedactionKey.load(directory: directory, random: Array(random), now: testTime)
+        }
+        let first = load(0..<16, folder.path)
+        let second = load(100..<116, folder.path)
+        #expect(first.bytes == Array(0..<16) && second.bytes == first.bytes)
+        #expect(first.movedTo == nil && second.movedTo == nil)
         let path = folder.path + "/redaction-key"
         let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
         #expect(mode == 0o600)
-        // One that cannot be read is replaced; a folder that is not there costs nothing but the next run's agreement.
+        // One that cannot be read is set aside; a folder that is not there costs nothing but the next run's agreement.
         try Data("not a key".utf8).write(to: URL(fileURLWithPath: path))
-        #expect(RedactionKey.load(directory: folder.path, random: Array(100..<116)) == Array(100..<116))
-        #expect(RedactionKey.load(directory: folder.path + "/none", random: Array(0..<16)) == Array(0..<16))
-    }
-
-    @Test func `bytes flipped anywhere never stop a start, and never come back as a batch`() async throws {
-        var random = SeededGenerator.fresh("flipped bytes")
-        let folder = try await makeFile()
-        let good = try Data(contentsOf: URL(fileURLWithPath: folder.database))
-        let payload = makeBatch(count: 2, byteCount: 3000).payload
-        var longest = Duration.zero
-        var outcomes: [String: Int] = [:]
-        for round in 0..<300 {
-            var bytes = good
-            for _ in 0..<[1, 2, 8, 64].randomElement(using: &random)! {
-                // Half of them in the first two pages, where the header and the schema stand.
-                let range = Bool.random(using: &random) ? 0..<8192 : 0..<bytes.count
-                bytes[Int.random(in: range, using: &random)] ^= UInt8.random(in: 1...255, using: &random)
-            }
-            if round % 10 == 0 { bytes = bytes.prefix(Int.random(in: 0..<bytes.count, using: &random)) }
-            let copy = try TemporaryDirectory()
-            try bytes.write(to: URL(fileURLWithPath: copy.database))
-            let start = ContinuousClock.now
-            let database = openDatabase(copy.path)
-            longest = max(longest, start.duration(to: .now))
-            switch database.status.recovery {
-            case .clean: outcomes["clean", default: 0] += 1
-            case .recovered: outcomes["recovered", default: 0] += 1
-            case .memoryOnly(let reason): Issue.record("round \(round): \(reason)")
-            }
-            // Damage that opening did not see comes to light in use: a try may fail, the file is replaced, then it goes on.
-            var attempts = 0
-            var calls = 0
-            while attempts < 5, calls < 200 {
-                attempts += 1
-                calls += 1
-                guard let head = try? await database.head() else {
-                    if await isDrained(database) { break }
-                    continue
-                }
-                for batch in head.batches { #expect(batch.batch.payload == payload, "round \(round)") }
-                guard let last = head.batches.last else { break }
-                attempts = 0
-                _ = try? await database.remove(stream: head.stream.rawValue, through: last.sequence)
-            }
-            #expect(attempts < 5 && calls < 200, "round \(round)")
-            outcomes["replaced in use", default: 0] += database.status.damageCount
-            _ = await EmbeddedSink(database).apply(98, 0, 1, [makeBatch()])
-            _ = try? await EmbeddedReader(database).patterns()
-            await database.close()
-        }
-        print("flipped bytes: \(outcomes), longest start \(longest)")
-        #expect(longest < .seconds(2))
-    }
-
-    private func isDrained(_ database: SpoolDatabase) async -> Bool {
-        if case .some(.none) = try? await database.head() { true } else { false }
+        let third = load(100..<116, folder.path)
+        #expect(third.bytes == Array(100..<116))
+        #expect(third.movedTo == path + ".damaged-20250115T103000Z")
+        #expect(try String(contentsOfFile: #require(third.movedTo), encoding: .utf8) == "not a key")
+        #expect(load(0..<16, folder.path).bytes == third.bytes)
+        #expect(load(0..<16, folder.path + "/none").bytes == Array(0..<16))
     }
 
     @Test func `a sound file is taken as it is`() async throws {
@@ -143,7 +97,8 @@ import Testing
     @Test func `readable batches of a truncated file are salvaged`() async throws {
         let folder = try await makeFile()
         let good = try Data(contentsOf: URL(fileURLWithPath: folder.database))
-        try good.prefix(good.count / 2).write(to: URL(fileURLWithPath: folder.database))
+        // The schema's own pages come first, then the batches, then the patterns.
+        try good.prefix(good.count * 5 / 8).write(to: URL(fileURLWithPath: folder.database))
         let database = openDatabase(folder.path)
         let found = try #require(salvage(database))
         #expect((1...11).contains(found.batches), "\(found.batches) batches")
@@ -169,6 +124,30 @@ import Testing
         let sequences = try await database.drain().map(\.sequence)
         #expect(sequences.first == 1)
         #expect(sequences.last == 200)
+        try await use(database)
+    }
+
+    @Test func `a replacement cut short between its two renames is finished at the next start`() async throws {
+        let folder = try await makeFile()
+        // The broken file was moved aside already, the new one has no name yet.
+        try FileManager.default.moveItem(atPath: folder.database, toPath: folder.database + ".new")
+        try Data("broken".utf8).write(to: URL(fileURLWithPath: folder.database + ".damaged-20250115T103000Z"))
+        let database = openDatabase(folder.path)
+        #expect(database.status.recovery == .clean)
+        #expect(database.status.usage[.store]?.batchCount == 11)
+        #expect(!folder.names.contains("logboom.db.new"))
+        try await use(database)
+    }
+
+    @Test func `a replacement cut short before it was ready is made again from the broken file`() async throws {
+        let folder = try await makeFile()
+        try tamper(folder.database, "PRAGMA user_version=99")
+        for suffix in ["", "-wal", "-shm"] {
+            try Data("half".utf8).write(to: URL(fileURLWithPath: folder.database + ".new" + suffix))
+        }
+        let database = openDatabase(folder.path)
+        #expect(salvage(database)?.batches == 11)
+        #expect(folder.names.filter { $0.contains(".new") }.isEmpty, "\(folder.names)")
         try await use(database)
     }
 
@@ -206,14 +185,6 @@ import Testing
         let found = try #require(salvage(database))
         #expect(found.batches == 11)
         #expect(found.reason.contains("for writing"))
-        try await use(database)
-    }
-
-    @Test func `a directory in the file's place is set aside`() async throws {
-        let folder = try TemporaryDirectory()
-        try FileManager.default.createDirectory(atPath: folder.database, withIntermediateDirectories: false)
-        let database = openDatabase(folder.path)
-        #expect(salvage(database) != nil)
         try await use(database)
     }
 
@@ -298,13 +269,7 @@ import Testing
         }
         try await database.syncedUsage()
         // Leaves of the table overwritten below the running daemon, beyond what its cache holds.
-        let handle = try FileHandle(forUpdating: URL(fileURLWithPath: folder.database))
-        let size = try handle.seekToEnd()
-        for page in stride(from: size / 4096 / 3, to: size / 4096 / 2, by: 1) {
-            try handle.seek(toOffset: page * 4096)
-            try handle.write(contentsOf: Data(repeating: 0xFF, count: 64))
-        }
-        try handle.close()
+        try damagePages(of: folder.database, from: 0.33, through: 0.5)
         var failures = 0
         var drained: [Int64] = []
         for _ in 0..<20 {
@@ -346,24 +311,43 @@ import Testing
 
     // MARK: Node id
 
+    private func loadNode(_ directory: String, _ byte: UInt8) -> NodeIdentity {
+        NodeIdentity.load(directory: directory, random: Array(repeating: byte, count: 16), now: testTime)
+    }
+
     @Test func `the node id is kept, and made anew only when it cannot be read`() throws {
         let folder = try TemporaryDirectory()
-        let first = NodeIdentity.load(directory: folder.path, random: Array(0..<16))
-        #expect(first.isNew && first.isPersistent)
-        let again = NodeIdentity.load(directory: folder.path, random: Array(repeating: 9, count: 16))
-        #expect(again == NodeIdentity(id: first.id, isNew: false, isPersistent: true))
+        let first = loadNode(folder.path, 1)
+        #expect(first.isNew && first.isPersistent && first.movedTo == nil)
+        #expect(loadNode(folder.path, 9) == NodeIdentity(id: first.id, isNew: false, isPersistent: true))
         #expect(try String(contentsOfFile: folder.file("node-id"), encoding: .utf8) == first.id.text + "\n")
         for broken in ["", "x", first.id.text.dropLast() + "", first.id.text + "0", String(repeating: "-", count: 36)] {
             try broken.write(toFile: folder.file("node-id"), atomically: false, encoding: .utf8)
-            let new = NodeIdentity.load(directory: folder.path, random: Array(repeating: 7, count: 16))
+            let new = loadNode(folder.path, 7)
             #expect(new.isNew && new.isPersistent, "\(broken)")
-            #expect(NodeIdentity.load(directory: folder.path, random: Array(0..<16)).id == new.id)
+            #expect(try String(contentsOfFile: #require(new.movedTo), encoding: .utf8) == broken)
+            #expect(loadNode(folder.path, 8).id == new.id)
         }
-        #expect(folder.names == ["node-id"])
+        // The newest of those set aside, and the one in use.
+        #expect(folder.names.count == 1 + SpoolLimits.damagedFileCountMax, "\(folder.names)")
+    }
+
+    @Test(arguments: ["folder", "pipe", "loop"])
+    func `whatever stands in the place of the node id is set aside`(kind: String) throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.file("node-id")
+        switch kind {
+        case "folder": #expect(mkdir(path, 0o700) == 0)
+        case "pipe": #expect(mkfifo(path, 0o600) == 0)
+        default: #expect(symlink(path, path) == 0)
+        }
+        let identity = loadNode(folder.path, 3)
+        #expect(identity.isNew && identity.isPersistent && identity.movedTo != nil)
+        #expect(loadNode(folder.path, 4).id == identity.id)
     }
 
     @Test func `a node id that cannot be written serves this run`() throws {
-        let identity = NodeIdentity.load(directory: "/dev/null/nowhere", random: Array(0..<16))
+        let identity = loadNode("/dev/null/nowhere", 5)
         #expect(identity.isNew)
         #expect(!identity.isPersistent)
     }

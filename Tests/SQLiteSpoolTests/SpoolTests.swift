@@ -87,16 +87,18 @@ import Testing
         await spool.close()
     }
 
-    @Test func `at its limit the spool refuses, and takes again when batches left`() async throws {
+    @Test func `at its limit the spool refuses what it cannot merge, and takes again when batches left`() async throws {
         let folder = try TemporaryDirectory()
         let cost = makeBatch(byteCount: 1000).payload.count + SpoolLimits.rowOverheadByteCount
         let spool = openDatabase(folder.path, limit: 3 * cost)
-        for sequence in 1...3 { try await spool.append(spooled(Int64(sequence), makeBatch(byteCount: 1000))).get() }
-        let failure = try #require(await spool.append(spooled(4, makeBatch(byteCount: 1000))).failure)
+        for sequence in 1...3 {
+            try await spool.append(spooled(Int64(sequence), makeBatch(byteCount: 1000), wasSent: true)).get()
+        }
+        let failure = try #require(await spool.append(spooled(4, makeBatch(byteCount: 1000), wasSent: true)).failure)
         #expect(failure.failureClass == .transient)
         #expect(failure.code == "SPOOL_FULL")
         try await spool.remove(through: 1)
-        try await spool.append(spooled(4, makeBatch(byteCount: 1000))).get()
+        try await spool.append(spooled(4, makeBatch(byteCount: 1000), wasSent: true)).get()
         #expect(spool.status.usage[.store]?.batchCount == 3)
         await spool.close()
     }
@@ -105,15 +107,15 @@ import Testing
         let folder = try TemporaryDirectory()
         let cost = makeBatch(byteCount: 1000).payload.count + SpoolLimits.rowOverheadByteCount
         let before = openDatabase(folder.path, limit: 2 * cost)
-        try await before.append(spooled(1, makeBatch(count: 3, byteCount: 1000))).get()
-        try await before.append(spooled(1, stream: .max, makeBatch(count: 4, byteCount: 1000))).get()
+        try await before.append(spooled(1, makeBatch(count: 3, byteCount: 1000), wasSent: true)).get()
+        try await before.append(spooled(1, stream: .max, makeBatch(count: 4, byteCount: 1000), wasSent: true)).get()
         let usage = before.status.usage
         await before.close()
         let after = openDatabase(folder.path, limit: 2 * cost)
         #expect(after.status.recovery == .clean)
         #expect(after.status.usage == usage)
         #expect(after.status.usage[.store]?.streams.map(\.rawValue) == [7, .max])
-        #expect(await after.append(spooled(2, makeBatch(byteCount: 1000))).failure?.code == "SPOOL_FULL")
+        #expect(await after.append(spooled(2, makeBatch(byteCount: 1000), wasSent: true)).failure?.code == "SPOOL_FULL")
         await after.close()
     }
 
@@ -344,6 +346,47 @@ import Testing
         #expect(openDatabase(folder.path).status.deadLetterRecordCount == 4)
     }
 
+    @Test func `a refused part leaves the spool, and the rest stays under the batch's name`() async throws {
+        let folder = try TemporaryDirectory()
+        var spool = openDatabase(folder.path)
+        let whole = makeBatch([Delta(id: 1, count: 2), Delta(id: 2, count: 30), Delta(id: 3, count: 400)])
+        for sequence in 1...3 { try await spool.append(spooled(Int64(sequence), whole)).get() }
+        let taken = try whole.takingOut([BatchPart(series: [1])])
+        let rest = try #require(taken.rest)
+        let part = RefusedPart(batch: taken.parts[0], reason: "22P05")
+        let refused = [1, 2].map { SetAsideBatch(spooled(Int64($0), whole), parts: [part], rest: rest) }
+        try await spool.setAside(refused)
+        // Asked again, as after an answer that got lost: nothing is kept twice.
+        try await spool.setAside(refused)
+        for isReopened in [false, true] {
+            if isReopened {
+                await spool.close()
+                spool = openDatabase(folder.path)
+            }
+            #expect(spool.status.deadLetterCount == 2 && spool.status.deadLetterRecordCount == 60)
+            #expect(spool.status.usage[.store]?.recordCount == 402 * 2 + 432)
+            #expect(spool.status.usage[.store]?.byteCount == rest.payload.count * 2 + whole.payload.count)
+            let head = try #require(try await spool.head())
+            #expect(head.batches.map(\.sequence) == [1, 2, 3])
+            #expect(head.batches.map(\.batch.recordCount) == [402, 402, 432])
+            #expect(head.batches[0].batch.payload == rest.payload)
+        }
+        await spool.close()
+    }
+
+    @Test func `what is set aside from memory alone leaves the spool as it was`() async throws {
+        let folder = try TemporaryDirectory()
+        let spool = openDatabase(folder.path)
+        let whole = makeBatch([Delta(id: 1, count: 2), Delta(id: 2, count: 30)])
+        try await spool.append(spooled(1, whole)).get()
+        let taken = try whole.takingOut([BatchPart(series: [0])])
+        let part = RefusedPart(batch: taken.parts[0], reason: "23514")
+        try await spool.setAside([SetAsideBatch(spooled(5, stream: 9, whole), parts: [part], rest: taken.rest)])
+        #expect(spool.status.deadLetterRecordCount == 2)
+        #expect(spool.status.usage[.store]?.recordCount == 32 && spool.status.usage[.store]?.batchCount == 1)
+        await spool.close()
+    }
+
     @Test func `a full disk refuses the append only, and appends succeed again once there is room`() async throws {
         let folder = try TemporaryDirectory()
         let spool = openDatabase(folder.path)
@@ -397,7 +440,7 @@ import Testing
         let spool = openDatabase(folder.path)
         try await spool.limitFile(pageCount: 1)
         let secret = "password=hunter2"
-        let batch = makeBatch([Delta(samples: [String(repeating: secret, count: 10_000)])])
+        let batch = makeBatch([Delta(samples: [String(repeating: secret, count: 10_000)], noiseByteCount: 200_000)])
         let failure = try #require(await spool.append(spooled(1, batch)).failure)
         #expect(!failure.description.contains("hunter2"))
         #expect(failure.description.contains("SQLITE_FULL"))

@@ -1,3 +1,4 @@
+import Delivery
 import Foundation
 import LogModel
 import PipelineTesting
@@ -36,6 +37,8 @@ struct Delta {
     var last: Int64 = 0
     var latency: LatencySummary?
     var samples: [String] = []
+    /// Bytes of one more sample, which no compressor makes smaller.
+    var noiseByteCount = 0
     var attributes: [(key: String, values: [(String, Int)], other: Int)] = []
 }
 
@@ -80,8 +83,13 @@ func makeBatch(
                 }
             }
         }
-        writer.append(UInt64(delta.samples.count))
+        writer.append(UInt64(delta.samples.count + (delta.noiseByteCount > 0 ? 1 : 0)))
         for sample in delta.samples { view(sample) { writer.append($0) } }
+        if delta.noiseByteCount > 0 {
+            var generator = SeededGenerator(seed: UInt64(delta.noiseByteCount) ^ delta.id)
+            let noise = (0..<delta.noiseByteCount).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            noise.withUnsafeBufferPointer { writer.append($0) }
+        }
         writer.append(UInt64(delta.attributes.count))
         for attribute in delta.attributes {
             view(attribute.key) { key in
@@ -102,18 +110,19 @@ func makeBatch(
     return Batch(payload: writer.bytes, recordCount: recordCount, seriesCount: deltas.count)
 }
 
-/// A batch of one pattern, its payload of about `byteCount` bytes.
+/// A batch of one pattern, its payload of about `byteCount` bytes, in the spool too.
 func makeBatch(count: Int = 1, byteCount: Int = 100) -> Batch {
-    makeBatch([Delta(count: count, samples: [String(repeating: "x", count: byteCount)])])
+    makeBatch([Delta(count: count, noiseByteCount: byteCount)])
 }
 
 func spooled(
     _ sequence: Int64,
     stream: UInt64 = 7,
     lane: Lane = .store,
-    _ batch: Batch = makeBatch()
+    _ batch: Batch = makeBatch(),
+    wasSent: Bool = false
 ) -> SpooledBatch {
-    SpooledBatch(lane: lane, stream: StreamID(rawValue: stream), sequence: sequence, batch: batch)
+    SpooledBatch(lane: lane, stream: StreamID(rawValue: stream), sequence: sequence, batch: batch, wasSent: wasSent)
 }
 
 extension Timestamp {
@@ -144,6 +153,17 @@ func tamper(_ path: String, _ sql: String) throws {
     try connection.execute(sql)
 }
 
+/// Overwrites the headers of the pages in a part of the file, below whoever has it open.
+func damagePages(of path: String, from start: Double, through end: Double) throws {
+    let handle = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+    defer { try? handle.close() }
+    let pageCount = Double(try handle.seekToEnd() / 4096)
+    for page in UInt64(pageCount * start)..<UInt64(pageCount * end) {
+        try handle.seek(toOffset: page * 4096)
+        try handle.write(contentsOf: Data(repeating: 0xFF, count: 64))
+    }
+}
+
 // The asynchronous faces, as tests like to write them.
 extension SpoolDatabase {
     func append(_ batch: SpooledBatch, durable: Bool = false) async -> Result<Void, SinkError> {
@@ -163,8 +183,12 @@ extension SpoolDatabase {
     }
 
     func deadLetter(_ batch: SpooledBatch, reason: String) async throws {
+        try await setAside([SetAsideBatch(batch, parts: [RefusedPart(batch: batch.batch, reason: reason)], rest: nil)])
+    }
+
+    func setAside(_ batches: [SetAsideBatch]) async throws {
         try await withCheckedContinuation { waiting in
-            deadLetter(batch, reason: reason) { waiting.resume(returning: $0) }
+            setAside(batches) { waiting.resume(returning: $0) }
         }.get()
     }
 
@@ -183,6 +207,10 @@ extension SpoolDatabase {
         try await withCheckedContinuation { waiting in
             limitFile(pageCount: pageCount) { waiting.resume(returning: $0) }
         }.get()
+    }
+
+    func look() async -> [Lane: SpoolUsage]? {
+        await withCheckedContinuation { waiting in look { waiting.resume(returning: $0) } }
     }
 
     func close() async {

@@ -137,22 +137,32 @@ final class SimulatedSpool: Spool, @unchecked Sendable {
         }
     }
 
-    func deadLetter(
-        _ batch: SpooledBatch,
-        reason: String,
-        completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
-    ) {
-        let row = simulation.disk.newRow(batch, hash: BatchContent(batch.batch).hash)
+    /// The simulated sink refuses whole batches, so nothing is left of one; parts are in DeliveryTests/LaneSimulation.
+    func setAside(_ batches: [SetAsideBatch], completion: @escaping @Sendable (Result<Void, SinkError>) -> Void) {
+        precondition(batches.allSatisfy { $0.rest == nil }, "the simulated sink names no parts")
+        let rows = batches.map { simulation.disk.newRow($0.batch, hash: BatchContent($0.batch.batch).hash) }
         enqueue(fails: true) { [self] failure in
-            simulation.trace(
-                "spool sets aside \(batch.lane) \(batch.stream.text)/\(batch.sequence) \(failure?.code ?? "")"
-            )
+            for row in rows {
+                simulation.trace(
+                    "spool sets aside \(row.batch.lane) \(row.batch.stream.text)/\(row.batch.sequence) \(failure?.code ?? "")"
+                )
+            }
             if let failure { return completion(.failure(failure)) }
-            simulation.disk.change(.setAside(row), isSynced: true)
+            for row in rows { simulation.disk.change(.setAside(row), isSynced: true) }
             completion(.success(()))
         } write: { [self] in
-            simulation.disk.change(.setAside(row), isSynced: true)
+            for row in rows { simulation.disk.change(.setAside(row), isSynced: true) }
         }
+    }
+
+    /// No simulated person sends dead letters again.
+    func replay(
+        deadLetter id: Int64,
+        of lane: Lane,
+        as name: (stream: StreamID, sequence: Int64),
+        completion: @escaping @Sendable (Result<Replay, SinkError>) -> Void
+    ) {
+        completion(.success(.unknown))
     }
 
     func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void) {

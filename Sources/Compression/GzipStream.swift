@@ -2,17 +2,17 @@ internal import CZlib
 
 /// Compresses what is appended into one gzip member (RFC 1952). Only the compressed bytes are kept, so that a body costs its
 /// compressed size plus about 66 KiB while it is made.
-struct GzipStream: ~Copyable {
+package struct GzipStream: ~Copyable {
     /// Measured on 418 series of system logs, 172 kB of lines: level 3 leaves 13.5 % in 1.2 ms (x86-64), level 1 14.1 % in the
     /// same time, level 6 11.9 % in 2.1 ms. A Pi's one loop has more use for the time than its network for the bytes.
-    static let defaultLevel: CInt = 3
+    package static let defaultLevel: CInt = 3
 
-    private(set) var bytes: [UInt8] = []
+    package private(set) var bytes: [UInt8] = []
     // zlib keeps a pointer back to its stream and refuses one that moved: hence the heap.
     private let stream: UnsafeMutablePointer<z_stream>
 
     /// - Parameter level: 1 (fast) to 9 (small).
-    init(level: CInt = defaultLevel) {
+    package init(level: CInt = defaultLevel) {
         stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
         stream.initialize(to: z_stream())
         // Window 2^13 and memory level 6: (1 << 15) + (1 << 15) bytes of state instead of 256 KiB (zconf.h), for an output
@@ -38,13 +38,13 @@ struct GzipStream: ~Copyable {
     }
 
     /// Compresses more input.
-    mutating func append(_ input: [UInt8]) {
+    package mutating func append(_ input: [UInt8]) {
         guard !input.isEmpty else { return }
         run(input, Z_NO_FLUSH)
     }
 
     /// Ends the member and returns it whole. Nothing may be appended afterwards.
-    consuming func finish() -> [UInt8] {
+    package consuming func finish() -> [UInt8] {
         run([], Z_FINISH)
         return bytes
     }
