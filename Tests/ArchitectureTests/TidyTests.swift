@@ -73,7 +73,7 @@ struct TidyTests {
         }
     }
 
-    @Test(arguments: ["packaging/quickstart", "packaging/test", "packaging/bench", ".ci/run"])
+    @Test(arguments: ["packaging/quickstart", "packaging/test", "packaging/bench", "packaging/soak", ".ci/run"])
     func `a script can be run and parsed`(path: String) throws {
         let file = try #require(Checkout.file(path), "\(path) is missing")
         #expect(FileManager.default.isExecutableFile(atPath: Checkout.root.appendingPathComponent(path).path))

@@ -5,9 +5,9 @@ import Ports
 /// A lane's server: compares and sets as the real ones do, and outlives every process that talks to it.
 struct SimulatedServer {
     let lane: Lane
-    /// A stream of an earlier process is forgotten when it has not moved for so long: longer than anything in the simulated
-    /// network is under way. The real ones wait a day.
-    static let memory = Duration.seconds(30)
+    /// A stream of an earlier process is forgotten when it has not moved for so long: longer than a batch can go unanswered and
+    /// its last request be under way, which is the time that faults last and 20 s. The real ones wait a day.
+    static let memory = Duration.seconds(120)
 
     private var progress: [StreamID: (applied: Int64, movedAt: MonotonicTime)] = [:]
     private(set) var appliedBatchCount = 0
