@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 #include <pthread.h>
+#include <sys/timex.h>
 
 int logboom_thread_start(size_t stack_byte_count, const char *name, void *(*run)(void *), void *context) {
     pthread_attr_t attributes;
@@ -22,3 +23,8 @@ int logboom_thread_start(size_t stack_byte_count, const char *name, void *(*run)
 void logboom_limit_malloc_arenas(int count) { mallopt(M_ARENA_MAX, count); }
 
 void logboom_trim_heap(void) { malloc_trim(0); }
+
+int logboom_clock_is_disciplined(void) {
+    struct timex state = {.modes = 0};
+    return adjtimex(&state) >= 0 && (state.status & STA_UNSYNC) == 0;
+}

@@ -49,6 +49,7 @@ package struct BatchMerge {
     }
 
     private let detail: BatchDetail
+    private let correction: ClockWatch.Correction?
     private var series: [Series] = []
     /// By ``key(_:)``.
     private var places: [[UInt8]: Int] = [:]
@@ -60,8 +61,19 @@ package struct BatchMerge {
     /// Bytes of what was added so far, near enough: an upper bound for the result.
     package private(set) var byteCount = 0
 
-    package init(keeping detail: BatchDetail = .all) {
+    /// - Parameter correction: for batches whose clock was a guess.
+    package init(keeping detail: BatchDetail = .all, correcting correction: ClockWatch.Correction? = nil) {
         self.detail = detail
+        self.correction = correction
+    }
+
+    /// `batch` with its stamps put right; as it is when its clock was known, or when it is no batch.
+    package static func corrected(_ batch: Batch, by correction: ClockWatch.Correction) -> Batch {
+        let header = batch.payload.withUnsafeBufferPointer { try? BatchReader($0) }
+        guard let header, !header.clockIsKnown else { return batch }
+        var merge = BatchMerge(correcting: correction)
+        do throws(BatchFormatError) { try merge.add(batch) } catch { return batch }
+        return merge.result()
     }
 
     /// `batches`, oldest first, as one. Throws when one of them is no batch; nothing is lost then, as nothing was replaced.
@@ -83,9 +95,13 @@ package struct BatchMerge {
         }
         var key: [UInt8] = []
         try BatchReader.forEachSeries(in: batch) { header, view in
-            windowStart = min(windowStart, header.windowStart)
-            windowEnd = max(windowEnd, header.windowEnd)
-            clockIsKnown = clockIsKnown && header.clockIsKnown
+            var view = view
+            let isGuessed = !header.clockIsKnown
+            if isGuessed, let correction { Self.correct(&view, in: header, by: correction.step) }
+            let step = isGuessed ? correction?.step ?? .zero : .zero
+            windowStart = min(windowStart, header.windowStart.advanced(by: step))
+            windowEnd = max(windowEnd, header.windowEnd.advanced(by: step))
+            clockIsKnown = clockIsKnown && (header.clockIsKnown || correction?.isKnown == true)
             Self.write(keyOf: view, to: &key)
             if let place = places[key] {
                 add(view, to: place)
@@ -115,6 +131,14 @@ package struct BatchMerge {
     }
 
     // MARK: Series
+
+    /// Stamps within the window as its clock ran are moved with it. Others were stated by senders whose clocks were other ones.
+    private static func correct(_ view: inout SeriesView, in header: BatchReader, by step: Duration) {
+        let window = header.windowStart...max(header.windowStart, header.windowEnd)
+        if window.contains(view.firstSeen) { view.firstSeen = view.firstSeen.advanced(by: step) }
+        if window.contains(view.lastSeen) { view.lastSeen = view.lastSeen.advanced(by: step) }
+        if view.lastSeen < view.firstSeen { swap(&view.firstSeen, &view.lastSeen) }
+    }
 
     private static func write(keyOf view: SeriesView, to key: inout [UInt8]) {
         key.removeAll(keepingCapacity: true)

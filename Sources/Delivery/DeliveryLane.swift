@@ -111,6 +111,8 @@ package struct DeliveryLane {
     /// Sends that failed since the start.
     package internal(set) var failureCount = 0
     package internal(set) var spooledBatchCount: Int
+    /// Times that batches which nothing took were merged in memory.
+    package internal(set) var mergedInMemoryCount = 0
     /// Payload bytes that only memory holds.
     package internal(set) var bytesInMemory = 0
     package internal(set) var nextRetry: MonotonicTime?
@@ -127,6 +129,8 @@ package struct DeliveryLane {
 
     /// Sealed, not yet named.
     var waiting: [Fresh] = []
+    /// By ticket: the tickets of batches that were merged into its batch, to be acknowledged with it.
+    var mergedTickets: [Int: [Int]] = [:]
     /// Sent before and perhaps applied, but the spool refused them: sent again first, under the name they have.
     var stranded: [Item] = []
     var sending: Sending?
@@ -307,7 +311,36 @@ extension DeliveryLane {
         }
         if spilling[item.ticket] != nil { decidedWhileSpilling.insert(item.ticket) }
         leaveMemory(item)
-        return [.acknowledge(ticket: item.ticket)]
+        return acknowledge(item.ticket)
+    }
+
+    mutating func acknowledge(_ ticket: Int) -> [Action] {
+        let merged = mergedTickets.removeValue(forKey: ticket) ?? []
+        return ([ticket] + merged).map { .acknowledge(ticket: $0) }
+    }
+
+    /// Makes one of the batches that wait in memory, once there are some: neither sink nor spool takes them, and so what they
+    /// take depends on the patterns in them and not on how long this lasts. No sink has seen their names, for they have none.
+    mutating func mergeWaiting() {
+        guard waiting.count > Limits.waitingBatchCountMax, let first = waiting.first else { return }
+        let before = waiting.reduce(0) { $0 + $1.batch.payload.count }
+        // A batch that cannot be read stays what it is, for the sink to say so.
+        guard let merged = try? BatchMerge.merged(waiting.map(\.batch)), merged.payload.count < before else { return }
+        mergedTickets[first.ticket, default: []] += waiting.dropFirst().flatMap { fresh in
+            [fresh.ticket] + (mergedTickets.removeValue(forKey: fresh.ticket) ?? [])
+        }
+        waiting = [Fresh(ticket: first.ticket, batch: merged, isAwaited: waiting.contains { $0.isAwaited })]
+        bytesInMemory += merged.payload.count - before
+        mergedInMemoryCount += 1
+    }
+
+    /// Stamps that were guessed can be put right: those of the batches that no sink or spool has.
+    package mutating func clockCorrected(_ correction: ClockWatch.Correction) {
+        for index in waiting.indices {
+            let before = waiting[index].batch
+            waiting[index].batch = BatchMerge.corrected(before, by: correction)
+            bytesInMemory += waiting[index].batch.payload.count - before.payload.count
+        }
     }
 
     mutating func leaveMemory(_ item: Item) {

@@ -153,7 +153,7 @@ extension DeliveryLane {
                 return []
             }
             if spilling[item.ticket] != nil { decidedWhileSpilling.insert(item.ticket) }
-            return [.acknowledge(ticket: item.ticket)]
+            return acknowledge(item.ticket)
         }
         // The spool has the rest where it had the batch, and it is read again from there.
         guard item.ticket != Self.noTicket else { return [] }
@@ -204,7 +204,7 @@ extension DeliveryLane {
         counts.spooled += item.batch.recordCount
         let isUnderWay = sending?.items.contains { $0.ticket == item.ticket } ?? false
         if isUnderWay || settingAsideTicket == item.ticket { spilledWhileSending.insert(item.ticket) }
-        return [.acknowledge(ticket: item.ticket)] + pump(now: now)
+        return acknowledge(item.ticket) + pump(now: now)
     }
 
     /// The spool refused the item (full, or the disk failed): it stays in memory until the sink is back.
@@ -218,6 +218,7 @@ extension DeliveryLane {
         } else {
             // No sink has seen its name, so it gets another: neighbours spilled after it may be drained before it.
             waiting.append(Fresh(ticket: item.ticket, batch: item.batch, isAwaited: item.isAwaited))
+            mergeWaiting()
         }
         return pump(now: now)
     }

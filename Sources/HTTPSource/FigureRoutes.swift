@@ -302,6 +302,24 @@ extension Routes {
         )
         page.add(.counter, "logboom_redactions_total", "Secrets replaced.", collector.redactionCount)
         page.add(.gauge, "logboom_memory_used_bytes", "Memory that records take.", collector.usedByteCount)
+        page.add(
+            .gauge,
+            "logboom_memory_detail_step",
+            "What is given up for want of memory: 0 nothing, 1 samples, 2 attributes too.",
+            collector.detail.rawValue
+        )
+        page.add(
+            .counter,
+            "logboom_batches_merged_in_memory_total",
+            "Times that batches which neither sink nor spool took became one.",
+            byLane { $0.lane.mergedInMemoryCount }
+        )
+        page.add(
+            .counter,
+            "logboom_clock_corrections_total",
+            "Times that stamps were put right because the clock was set.",
+            counters.clockCorrections
+        )
         page.add(.gauge, "logboom_memory_limit_bytes", "Memory that records may take.", collector.memoryLimit)
         page.add(
             .counter,

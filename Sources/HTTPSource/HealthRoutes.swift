@@ -29,12 +29,19 @@ extension Routes {
             checks.append(Check(name: runner.id.rawValue, status: isAway ? .degraded : .healthy, detail: detail))
         }
         let used = collector.usedByteCount
-        let memory: Health = used >= collector.memoryLimit ? .unhealthy : .healthy
+        let memory: Health =
+            used >= collector.memoryLimit ? .unhealthy : collector.detail == .all ? .healthy : .degraded
+        let kept =
+            switch collector.detail {
+            case .all: ""
+            case .withoutSamples: "; one sample a pattern is kept until there is more"
+            case .countsOnly: "; one sample a pattern and no attributes are kept until there is more"
+            }
         checks.append(
             Check(
                 name: "memory",
                 status: memory,
-                detail: "\(used) of \(collector.memoryLimit) bytes for records in use"
+                detail: "\(used) of \(collector.memoryLimit) bytes for records in use" + kept
             )
         )
         for complaint in facts.complaints() {

@@ -50,6 +50,8 @@ public enum Limits {
     public static let probeIntervalCeiling = Duration.seconds(5)
     /// Payload bytes drained from the spool in one transaction: some thousand series, a few milliseconds.
     public static let drainByteCountMax = 512 * 1024
+    /// Batches that neither sink nor spool took are merged in memory past this many, so that they take what one of them does.
+    public static let waitingBatchCountMax = 8
     /// How long a request waits for its durable receipt before it is answered 503.
     public static let receiptWait = Duration.seconds(30)
     /// Of the five seconds a stop may take, what lanes get before the rest goes to the spool.

@@ -13,6 +13,12 @@ public struct Timestamp: Sendable, Hashable, Comparable {
         left.nanoseconds < right.nanoseconds
     }
 
+    /// The date `step` later; stays within what 64 bits hold.
+    public func advanced(by step: Duration) -> Timestamp {
+        let sum = nanoseconds.addingReportingOverflow(step.nanoseconds)
+        return sum.overflow ? self : Timestamp(nanoseconds: sum.partialValue)
+    }
+
     /// Microseconds since the epoch, rounded down: what PostgreSQL's `timestamptz` holds.
     public var microseconds: Int64 {
         var quotient = nanoseconds / 1000

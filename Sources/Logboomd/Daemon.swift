@@ -163,13 +163,14 @@ final class Daemon: @unchecked Sendable {
         )
         let kept = Self.wait(on: loop) { answer in spool.catalogue(completion: answer) }
         if case .success(let catalogue?) = kept { aggregator.restore(catalogue: catalogue) }
+        let wallClock = WallClock()
         collector = Collector(
             configuration: Self.configuration(settings),
             aggregator: aggregator,
             lanes: lanes,
             scheduler: scheduler,
             log: log,
-            isClockKnown: { EventLoopScheduler.wallClock() >= .earliestPlausible }
+            isClockKnown: { wallClock.isClockKnown() }
         )
         heartbeat = Heartbeat(threads, scheduler: scheduler)
         let spoolByteCountMax = settings.spoolByteCountMax

@@ -127,6 +127,20 @@ public struct Aggregator: ~Copyable {
         return offset + 1 + count
     }
 
+    /// Whether records keep more than one message a series, and their attributes. Counts are kept whatever this says.
+    public mutating func keep(samples: Bool, attributes: Bool) {
+        ordinary.keepsSamples = samples
+        awaited.keepsSamples = samples
+        ordinary.keepsAttributes = attributes
+        awaited.keepsAttributes = attributes
+    }
+
+    /// The clock from which the open batches were stamped, up to `end`, turned out to be wrong by `step`. Linear in the series.
+    public mutating func correctStamps(by step: Duration, until end: Timestamp) {
+        ordinary.correctStamps(by: step, until: end)
+        awaited.correctStamps(by: step, until: end)
+    }
+
     // MARK: Catalogue
 
     /// The templates known, for the next process: docs/formats/spool-file.md. Linear; allocates the result.

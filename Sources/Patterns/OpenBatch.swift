@@ -39,6 +39,9 @@ struct OpenBatch {
     private var samples: [Sample] = []
     private var sampleBytes: [UInt8] = []
     private var attributes = AttributeSummaries()
+    /// Given up while memory is short. The first message of a series is always kept: a pattern without one is hard to believe.
+    var keepsSamples = true
+    var keepsAttributes = true
 
     /// Near enough.
     var byteCount: Int {
@@ -65,8 +68,8 @@ struct OpenBatch {
         let index = find(template: template, origin: origin, severity: severity, seen: seen)
         // One access to the series' memory, not one a field.
         Self.update(&series[index], seen: seen, latency: record.latencyMilliseconds)
-        keepSamples(record.message, for: index, at: now)
-        if !record.attributes.isEmpty {
+        if keepsSamples || series[index].samples.count == 0 { keepSamples(record.message, for: index, at: now) }
+        if keepsAttributes && !record.attributes.isEmpty {
             for attribute in record.attributes {
                 var attribute = attribute
                 attribute.value = engine.redact(attribute)
@@ -174,6 +177,27 @@ struct OpenBatch {
         }
     }
 
+    /// Moves the stamps that were taken from a clock since set by `step`: those of the window so far, up to `end`. Others were
+    /// stated by senders whose clocks were other ones.
+    mutating func correctStamps(by step: Duration, until end: Timestamp) {
+        guard recordCount > 0 else { return }
+        let window = windowStart...max(windowStart, end)
+        for index in series.indices {
+            if window.contains(series[index].firstSeen) {
+                series[index].firstSeen = series[index].firstSeen.advanced(by: step)
+            }
+            if window.contains(series[index].lastSeen) {
+                series[index].lastSeen = series[index].lastSeen.advanced(by: step)
+            }
+            if series[index].lastSeen < series[index].firstSeen {
+                let first = series[index].firstSeen
+                series[index].firstSeen = series[index].lastSeen
+                series[index].lastSeen = first
+            }
+        }
+        windowStart = windowStart.advanced(by: step)
+    }
+
     /// Writes what a series has beside its names and counts: its samples, oldest first and none twice, and its attributes.
     func writeDetails(of entry: Series, to writer: inout BatchWriter) {
         sampleBytes.withUnsafeBufferPointer { bytes in
@@ -193,7 +217,9 @@ struct OpenBatch {
     /// Empties it for the next batch. One far above the usual size gives its memory back; the usual one keeps it.
     mutating func reset() {
         guard series.count <= 1024, slots.count <= 4096 else {
+            let (samples, attributes) = (keepsSamples, keepsAttributes)
             self = OpenBatch()
+            (keepsSamples, keepsAttributes) = (samples, attributes)
             return
         }
         series.removeAll(keepingCapacity: true)

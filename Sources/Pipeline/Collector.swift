@@ -1,4 +1,4 @@
-internal import Delivery
+package import Delivery
 package import LogModel
 package import Patterns
 package import Ports
@@ -86,8 +86,10 @@ package final class Collector: @unchecked Sendable {
     private var batcher: Batcher
     private let scheduler: any Scheduler
     private let log: Log
-    /// Whether the wall clock was ever set: stamps from before are guesses.
+    /// Whether the wall clock is right, as far as the machine knows: stamps from before are guesses.
     private let isClockKnown: @Sendable () -> Bool
+    private var clockWatch = ClockWatch()
+    private var memoryPolicy = MemoryPolicy()
     /// Who waits for the awaited part of the open batch, and who for all of it.
     private var awaitedWaiters: [Waiter] = []
     private var flushWaiters: [Waiter] = []
@@ -201,7 +203,39 @@ package final class Collector: @unchecked Sendable {
         requestHasOrdinary = false
         requestTickets.removeAll(keepingCapacity: true)
         requestedAt = scheduler.wallClock
+        observeClock(wallClock: requestedAt)
     }
+
+    /// Looks whether the clock was set, and puts right what was stamped before: the open batches here, sealed ones in memory,
+    /// and those in the spool. What is at a sink already carries the mark that its time was a guess.
+    private func observeClock(wallClock: Timestamp) {
+        guard let correction = clockWatch.observe(wallClock: wallClock, now: scheduler.now, isKnown: isClockKnown())
+        else { return }
+        let before = wallClock.advanced(by: .zero - correction.step)
+        aggregator.correctStamps(by: correction.step, until: before)
+        // They share one spool.
+        for (place, runner) in lanes.enumerated() { runner.correctStamps(correction, inSpool: place == 0) }
+        counters.clockCorrections += 1
+        log.notice(
+            "the clock was set by \(correction.step.seconds.rounded(toPlaces: 1)) s; stamps taken before and not yet delivered "
+                + "were put right"
+        )
+    }
+
+    /// Gives up samples and attributes of new records while memory is short, and takes them up again.
+    private func updateDetail() {
+        guard memoryPolicy.update(usedByteCount: usedByteCount, limit: configuration.memoryLimit) else { return }
+        let detail = memoryPolicy.detail
+        aggregator.keep(samples: detail < .withoutSamples, attributes: detail < .countsOnly)
+        switch detail {
+        case .all: log.notice("memory: samples and attributes are kept again")
+        case .withoutSamples: log.warning("memory: half of MEMORY_LIMIT is in use; one sample a pattern is kept")
+        case .countsOnly: log.warning("memory: three quarters of MEMORY_LIMIT are in use; no attributes are kept")
+        }
+    }
+
+    /// How much of new records is kept; less while memory is short.
+    package var detail: BatchDetail { memoryPolicy.detail }
 
     /// Folds one record into the open batch. Between ``beginRequest()`` and ``endRequest(_:)`` only.
     package func fold(_ record: LogRecord) {
@@ -252,6 +286,7 @@ package final class Collector: @unchecked Sendable {
         }
         noteFolded(isAwaited: requestIsDurable, hasCompanions: requestHasOrdinary)
         requestIsDurable = false
+        updateDetail()
     }
 
     /// Counts what was turned away.
@@ -386,6 +421,7 @@ package final class Collector: @unchecked Sendable {
     /// must and the window of all else goes on.
     private func seal(_ reason: SealReason) {
         let now = scheduler.wallClock
+        observeClock(wallClock: now)
         let isClockKnown = isClockKnown()
         let awaited = aggregator.seal(.awaited, now: now, clockIsKnown: isClockKnown)
         var ordinary: Batch?

@@ -25,6 +25,8 @@ package struct CollectorCounters: Sendable {
     package var dropped = 0
     package var sealed: [SealReason: Int] = [:]
     package var sealedSeries = 0
+    /// Times stamps were put right because the clock was set, or turned out to be right.
+    package var clockCorrections = 0
 
     package init() {}
 }

@@ -87,6 +87,12 @@ package final class LaneRunner: @unchecked Sendable {
         perform(lane.batchSealed(batch, ticket: ticket, isAwaited: isAwaited, now: scheduler.now))
     }
 
+    /// Stamps that were guessed can be put right: in memory, and in the spool, which all lanes share.
+    package func correctStamps(_ correction: ClockWatch.Correction, inSpool: Bool) {
+        lane.clockCorrected(correction)
+        if inSpool { spool.correctStamps(correction) }
+    }
+
     /// Tries a sink that is away without waiting for the pause to end.
     package func retryNow() {
         perform(lane.configurationChanged(now: scheduler.now))

@@ -173,8 +173,17 @@ package protocol Spool: Sendable {
         completion: @escaping @Sendable (Result<Replay, SinkError>) -> Void
     )
 
+    /// Puts right the stamps of the batches that this process appended while its clock was a guess, as far as they were not
+    /// sent. Best effort: what cannot be is marked as guessed at the sink.
+    func correctStamps(_ correction: ClockWatch.Correction)
+
     /// Syncs everything so far to the disk, then says what each lane holds.
     func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void)
+}
+
+extension Spool {
+    /// For one that keeps nothing across a setting of the clock.
+    package func correctStamps(_ correction: ClockWatch.Correction) {}
 }
 
 /// A question to the store: which patterns, most frequent or most recent first.

@@ -209,6 +209,51 @@ extension SpoolStore {
         return taken.sequence
     }
 
+    // MARK: Clock
+
+    /// Puts right what this process stamped with a clock that was a guess, as far as no sink may have it: the stamps are part
+    /// of what keeps its bytes under a name.
+    func correctStamps(_ correction: ClockWatch.Correction) throws(SQLiteError) {
+        let ids = guessedRows
+        if correction.isKnown { guessedRows = [] }
+        for id in ids {
+            var found: (batch: SpooledBatch, firstSequence: Int64)?
+            try connection.query("SELECT \(SpoolRow.columns) FROM spool WHERE id = ?1") { statement in
+                statement.bind(1, id)
+            } row: { statement in
+                let row = SpoolRow(statement)
+                guard row.isSound, let lane = Lane(rawValue: statement.text(1)), let batch = row.batch,
+                    row.sequence > sentThrough(lane, row.stream)
+                else { return false }
+                found = (
+                    SpooledBatch(lane: lane, stream: row.stream, sequence: row.sequence, batch: batch),
+                    row.firstSequence
+                )
+                return false
+            }
+            guard let found else { continue }
+            var corrected = found.batch
+            corrected.batch = BatchMerge.corrected(found.batch.batch, by: correction)
+            let payload = Self.stored(corrected.batch.payload)
+            let before = Self.stored(found.batch.batch.payload).count
+            try write(synced: false) { () throws(SQLiteError) -> Connection.Verdict<Void> in
+                try connection.run("DELETE FROM spool WHERE id = ?1") { $0.bind(1, id) }
+                try insert(
+                    SpoolRow.Content(corrected, firstSequence: found.firstSequence),
+                    payload: payload,
+                    id: id
+                )
+                return .commit(())
+            }
+            try rowsMerged(
+                found.batch.lane,
+                found.batch.stream,
+                removedCount: 0,
+                byteCountChange: payload.count - before
+            )
+        }
+    }
+
     // MARK: What was sent
 
     /// Notes, inside a transaction, that batches of the stream up to `sequence` may have been sent.

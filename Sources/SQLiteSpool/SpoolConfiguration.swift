@@ -29,6 +29,8 @@ package enum SpoolLimits {
     package static let mergedByteCountMax = 4 << 20
     /// Merges tried for one append that does not fit, before it is refused: a second or so.
     package static let mergesForRoomMax = 100
+    /// Rows remembered as stamped by a clock that was a guess: a day and a half of half minutes.
+    package static let guessedRowCountMax = 4096
     /// Batches marked as sent beyond those that are: one synced note for so many, not for each drain.
     package static let sentAheadCount = 256
     /// WAL pages after which they are copied into the file: 1 MiB, so that a hot page is written once for many commits

@@ -1,4 +1,5 @@
 internal import BlockingExecutor
+package import Delivery
 package import LogModel
 package import Ports
 internal import SQLiteClient
@@ -134,6 +135,13 @@ package final class SpoolDatabase: Spool {
         completion: @escaping @Sendable (Result<Replay, SinkError>) -> Void
     ) {
         perform(completion) { store throws(SQLiteError) in try store.replay(deadLetter: id, of: lane, as: name) }
+    }
+
+    package func correctStamps(_ correction: ClockWatch.Correction) {
+        // Should it fail, the rows stay marked as guessed.
+        perform({ (_: Result<Void, SinkError>) in }) { store throws(SQLiteError) in
+            .success(try store.correctStamps(correction))
+        }
     }
 
     package func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void) {

@@ -43,6 +43,7 @@ struct SpoolRow {
         /// Microseconds since 1970.
         var windowStart: Int64
         var windowEnd: Int64
+        var clockIsKnown: Bool
 
         init(_ batch: SpooledBatch, firstSequence: Int64? = nil) {
             lane = batch.lane
@@ -55,6 +56,7 @@ struct SpoolRow {
             let header = batch.batch.payload.withUnsafeBufferPointer { try? BatchReader($0) }
             windowStart = header?.windowStart.microseconds ?? 0
             windowEnd = header?.windowEnd.microseconds ?? 0
+            clockIsKnown = header?.clockIsKnown ?? true
         }
     }
 

@@ -24,7 +24,7 @@ extension SpoolStore {
         _ batches: [(batch: SpooledBatch, isDurable: Bool)]
     ) throws(SQLiteError) -> [Result<Void, SinkError>] {
         var answers: [Result<Void, SinkError>] = []
-        var added: [(batch: SpooledBatch, id: Int64, byteCount: Int)] = []
+        var added: [(batch: SpooledBatch, id: Int64, byteCount: Int, clockIsKnown: Bool)] = []
         let payloads = batches.map { Self.stored($0.batch.batch.payload) }
         makeRoom(for: payloads.reduce(0) { $0 + $1.count + SpoolLimits.rowOverheadByteCount })
         var byteCount = spooledByteCount
@@ -48,9 +48,10 @@ extension SpoolStore {
                     continue
                 }
                 if !contained {
-                    try insert(SpoolRow.Content(batch), payload: payload)
+                    let content = SpoolRow.Content(batch)
+                    try insert(content, payload: payload)
                     if batch.wasSent { try noteSent(batch.lane, batch.stream, through: batch.sequence) }
-                    added.append((batch, connection.lastInsertRowID, payload.count))
+                    added.append((batch, connection.lastInsertRowID, payload.count, content.clockIsKnown))
                     byteCount += cost
                 }
                 answers.append(.success(()))
@@ -59,8 +60,10 @@ extension SpoolStore {
         }
         for row in added {
             rowAdded(row.batch, id: row.id, byteCount: row.byteCount)
+            if !row.clockIsKnown { guessedRows.append(row.id) }
             if row.batch.wasSent { sentThrough(row.batch.lane, row.batch.stream, row.batch.sequence) }
         }
+        guessedRows.removeFirst(max(0, guessedRows.count - SpoolLimits.guessedRowCountMax))
         return answers
     }
 

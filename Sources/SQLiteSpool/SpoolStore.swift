@@ -27,6 +27,8 @@ final class SpoolStore {
     /// Per lane and stream, what the table `spool_sent` says.
     private var sent: [Lane: [StreamID: Int64]] = [:]
     var compaction = Compaction()
+    /// Rows that this process wrote while its clock was a guess; some may be gone.
+    var guessedRows: [Int64] = []
 
     /// Whether commits since the last sync are still only in the operating system's hands.
     private(set) var hasUnsyncedCommits = false

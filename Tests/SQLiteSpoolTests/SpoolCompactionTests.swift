@@ -265,3 +265,35 @@ extension SpoolDatabase {
 private func copyFile(_ from: String, _ to: String) throws {
     try FileManager.default.copyItem(atPath: from, toPath: to)
 }
+
+@Suite struct SpoolClockTests {
+    @Test func `what was spooled before the clock was set is put right, unless it was sent`() async throws {
+        let folder = try TemporaryDirectory()
+        let spool = openDatabase(folder.path)
+        func batch(_ number: Int64, clockIsKnown: Bool) -> Batch {
+            makeBatch([Delta(count: Int(number))], start: testTime.adding(seconds: number), clockIsKnown: clockIsKnown)
+        }
+        try await spool.append(spooled(1, stream: 3, batch(1, clockIsKnown: false), wasSent: true)).get()
+        try await spool.append(spooled(1, batch(2, clockIsKnown: false))).get()
+        try await spool.append(spooled(2, batch(3, clockIsKnown: true))).get()
+        spool.correctStamps(ClockWatch.Correction(step: .seconds(3600), isKnown: true))
+        // Once known, a later step is nobody's business.
+        spool.correctStamps(ClockWatch.Correction(step: .seconds(3600), isKnown: true))
+        try await spool.syncedUsage()
+        let rows = try inspect(
+            folder.database,
+            "SELECT stream, sequence, window_start\n FROM spool ORDER BY id"
+        )
+        let expected = [(3, 1, 1), (7, 1, 3602), (7, 2, 3)].map { stream, sequence, second in
+            ["\(stream)", "\(sequence)", "\(testTime.adding(seconds: Int64(second)).microseconds)"]
+        }
+        #expect(rows == expected)
+        let usage = spool.status.usage
+        await spool.close()
+        let again = openDatabase(folder.path)
+        #expect(again.status.usage == usage && again.status.recovery == .clean)
+        let (counts, _) = try await again.drainCounts()
+        #expect(counts == [1: 6])
+        await again.close()
+    }
+}

@@ -14,4 +14,7 @@ void logboom_limit_malloc_arenas(int count);
 /// malloc_trim(3): gives free pages back to the system.
 void logboom_trim_heap(void);
 
+/// adjtimex(2): whether some program or device keeps the clock right; 0 when none does, or none said so yet.
+int logboom_clock_is_disciplined(void);
+
 #endif
