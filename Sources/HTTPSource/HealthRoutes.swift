@@ -58,7 +58,9 @@ extension Routes {
             checks.append(Check(name: "disk", status: isLow ? .degraded : .healthy, detail: detail))
         }
         if let failure = spool.lastFailure {
-            checks.append(Check(name: "state", status: .degraded, detail: "the last write failed: \(failure)"))
+            checks.append(
+                Check(name: "state", status: .degraded, detail: "the state file does not work now: \(failure)")
+            )
         }
         if spool.damageCount > 0 {
             let detail =

@@ -71,7 +71,7 @@ package struct SpoolFigures: Sendable {
     package var floorByteCount = 0
     /// Batches refused for want of space on the disk.
     package var diskRefusalCount = 0
-    /// Why the last write failed, until one succeeds.
+    /// Why the last call failed to write or read, until a write succeeds.
     package var lastFailure: String?
 
     package init() {}

@@ -108,7 +108,7 @@ package struct SpoolStatus: Sendable {
     package var diskSpace: DiskSpace?
     /// Batches refused because the disk was low (`DISK_LOW`) or full (`SQLITE_FULL`).
     package var diskRefusalCount = 0
-    /// Why the last write failed, until one succeeds. Safe to show.
+    /// Why the last call failed to write or read, until a write succeeds. Safe to show.
     package var lastFailure: String?
 
     package init() {}

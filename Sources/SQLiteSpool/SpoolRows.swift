@@ -40,7 +40,9 @@ extension SpoolStore {
                 let cost = payload.count + SpoolLimits.rowOverheadByteCount
                 let contained = try contains(batch)
                 if !contained, byteCount + cost > configuration.spoolByteCountMax {
-                    answers.append(.failure(Self.refusal("SPOOL_FULL", "append to the spool: its limit is reached")))
+                    answers.append(
+                        .failure(Self.refusal(Self.spoolFullCode, "append to the spool: its limit is reached"))
+                    )
                     continue
                 }
                 if !contained, isDiskLow {

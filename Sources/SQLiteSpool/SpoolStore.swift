@@ -204,11 +204,15 @@ final class SpoolStore {
         return status.diskSpace
     }
 
-    /// For `/health` and `/metrics`.
+    /// For `/health` and `/metrics`. What a batch is to blame for, and the spool's own bound, are told elsewhere.
     func note(_ failure: SinkError) {
         if failure.code == Self.diskLow.code || failure.code == ResultCode.full.name { status.diskRefusalCount += 1 }
+        guard failure.failureClass != .poison, failure.code != Self.spoolFullCode else { return }
         status.lastFailure = failure.description
     }
+
+    /// The code of the answer at the spool's own bound.
+    static let spoolFullCode = "SPOOL_FULL"
 
     /// The answer to what would take the last free space.
     static let diskLow = SinkError(

@@ -51,14 +51,15 @@ import Testing
     func `on a full disk with PostgreSQL away it goes on in memory, refuses at the budget, and recovers by itself`()
         throws
     {
-        let database = try TestDatabase(.shared())
-        let proxy = try FaultProxy(to: database.cluster.port)
+        // A server of its own, to be stopped: while it merely does not answer, batches nobody waits for stay in memory.
+        let cluster = try PostgresCluster.start()
+        let database = try TestDatabase(cluster)
         let state = try TemporaryDirectory()
         guard let launcher = try Self.launcher(state) else { return }
-        let settings = database.settings(port: proxy.port).merging(["MEMORY_LIMIT": "4M"]) { $1 }
+        let settings = database.settings().merging(["MEMORY_LIMIT": "4M"]) { $1 }
         let daemon = try DaemonProcess(settings, launcher: launcher, state: state)
         try daemon.postRecords(5, message: "disk is on fire", level: "ERROR")
-        proxy.blackHole()
+        try cluster.stop(mode: .immediate)
         // Acknowledged by the spool while there is room.
         for _ in 0..<20 { try daemon.postRecords(5, message: "disk is on fire", level: "ERROR") }
         let spooled = try #require(try daemon.get("/stats").integer("records.spooled"))
@@ -90,7 +91,7 @@ import Testing
 
         // Somebody makes room, and the database comes back.
         #expect(unlink(inside(daemon) + "/filler") == 0)
-        proxy.restore()
+        try cluster.start()
         try daemon.flush()
         let last = try daemon.waitUntilDelivered(.seconds(40))
         #expect(last.integer("records.accepted") == taken)

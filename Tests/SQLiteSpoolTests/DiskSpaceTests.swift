@@ -111,6 +111,16 @@ private final class Disk: Sendable {
         await spool.close()
     }
 
+    @Test func `what a batch or the spool's bound is to blame for says nothing against the file`() async throws {
+        let folder = try TemporaryDirectory()
+        let spool = openDatabase(folder.path, limit: 1000)
+        let failure = try #require(await spool.append(spooled(1, makeBatch(byteCount: 4000)), durable: true).failure)
+        #expect(failure.code == "SPOOL_FULL")
+        #expect(spool.status.lastFailure == nil)
+        #expect(spool.status.diskRefusalCount == 0)
+        await spool.close()
+    }
+
     // MARK: Back from memory
 
     @Test func `what memory took moves into the file once it can be used, and adds up with what is there`() async throws

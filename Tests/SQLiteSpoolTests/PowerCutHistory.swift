@@ -77,7 +77,7 @@ final class PowerCutHistory: Sendable {
         var spool: [Name: Spooled] = [:]
         var streams: [UInt64: [Applied]] = [:]
         /// When a batch was first handed out for sending: a sink may have it, so it stays as it is.
-        var handedOut: [Name: Int] = [:]
+        var handedOut: [Name: (answered: Int, together: [Name])] = [:]
         /// Calls that were synced: everything answered before they were asked is as safe as they are.
         var syncs: [Moment] = []
     }
@@ -192,8 +192,8 @@ final class PowerCutHistory: Sendable {
         guard let head = try await spool.head(lane, byteCountMax: byteCountMax) else { return nil }
         let answered = disk.recordCount
         state.withLock { state in
-            for name in Self.ranges(of: head, lane).joined() where state.handedOut[name] == nil {
-                state.handedOut[name] = answered
+            for names in Self.ranges(of: head, lane) {
+                for name in names where state.handedOut[name] == nil { state.handedOut[name] = (answered, names) }
             }
         }
         return head
@@ -280,12 +280,9 @@ final class PowerCutHistory: Sendable {
         var there: Set<Name> = []
         for lane in Lane.allCases {
             while let head = try await spool.head(lane, byteCountMax: 1 << 20), let last = head.batches.last {
-                for batch in head.batches {
-                    let name = Name(lane: lane, stream: head.stream.rawValue, sequence: batch.sequence)
-                    if history.spool[name]?.payload != batch.batch.payload {
-                        wrong.append("\(name) is not what was appended")
-                    }
-                    if !there.insert(name).inserted { wrong.append("\(name) came twice") }
+                for (batch, names) in zip(head.batches, Self.ranges(of: head, lane)) {
+                    wrong += checkContent(batch, names, history, point, &figures)
+                    for name in names where !there.insert(name).inserted { wrong.append("\(name) came twice") }
                 }
                 try await spool.remove(lane, stream: head.stream.rawValue, through: last.sequence)
             }
@@ -335,8 +332,9 @@ final class PowerCutHistory: Sendable {
         if batch.batch.recordCount != sum {
             wrong.append("\(names) holds \(batch.batch.recordCount) records and not \(sum)")
         }
-        for name in names where (history.handedOut[name] ?? .max) <= point {
-            wrong.append("\(name) was handed out and changed afterwards")
+        for name in names {
+            guard let sent = history.handedOut[name], sent.answered <= point, sent.together != names else { continue }
+            wrong.append("\(name) was handed out with other bounds")
         }
         figures.mergedCount += 1
         return wrong
