@@ -69,6 +69,7 @@ final class CollectorSimulation: @unchecked Sendable {
         generator = SeededGenerator(seed: seed)
         began = scheduler.now
         faults = Faults.drawn(over: Self.faultSpan, using: &generator)
+        if let canary { faults.provoke(canary) }
         lanes = Bool.random(using: &generator) ? [.store, .forward] : [.store]
         checker = InvariantChecker(lanes: lanes)
         for lane in lanes { servers[lane] = SimulatedServer(lane) }

@@ -52,6 +52,23 @@ struct Faults {
     /// When somebody changes the configuration.
     var reconfigurations: [Duration] = []
 
+    /// Adds what a canary needs that shows itself only after a rare row of events: else it would take a thousand runs to see it.
+    mutating func provoke(_ canary: Canary) {
+        func ends(_ how: End) -> [(at: Duration, how: End, downFor: Duration)] {
+            stride(from: 10, to: 90, by: 8).map { (.seconds($0), how, .milliseconds(100)) }
+        }
+        switch canary {
+        case .sinkForgetsAtStart:
+            self.ends = ends(.kill)
+            store.requestLate = 30
+        case .damagedRowComesBack:
+            self.ends = ends(.powerCut)
+            store.requestLost = 30
+            disk.damaged = 30
+        case .sinkForgets, .receiptBeforeSpill, .spoolDropsOldest, .spoolNeverSyncs, .sinkTearsSpan: break
+        }
+    }
+
     /// Draws a run's faults; they fall into its first `length`.
     static func drawn(over length: Duration, using generator: inout SeededGenerator) -> Faults {
         var faults = Faults()
