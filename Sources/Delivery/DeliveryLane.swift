@@ -92,6 +92,19 @@ package struct DeliveryLane {
         var ticket: Int
         var batch: Batch
         var isAwaited: Bool
+        /// Whoever sealed it named it: the name is the same whenever the same request comes, so it is kept for ever.
+        var name: Name?
+    }
+
+    /// A name given from outside: a stream of its own.
+    package struct Name: Sendable, Equatable {
+        package var stream: StreamID
+        package var sequence: Int64
+
+        package init(stream: StreamID, sequence: Int64) {
+            self.stream = stream
+            self.sequence = sequence
+        }
     }
 
     struct Sending {
@@ -167,7 +180,10 @@ package struct DeliveryLane {
     }
 
     /// The streams it sends under besides those in the spool: with them, all that the sink must remember.
-    package var streams: [StreamID] { [live, backlog, replay] }
+    package var streams: [StreamID] {
+        let items = stranded + (sending?.items ?? []) + Array(spilling.values)
+        return [live, backlog, replay] + items.map(\.stream) + waiting.compactMap { $0.name?.stream }
+    }
 
     /// How it would treat a batch sealed now.
     package var readiness: Batcher.Readiness {
@@ -204,16 +220,18 @@ extension DeliveryLane {
             // One batch a send: so a stream that ends undecided ends with one batch, and its place in the order is plain
             // even if the spool takes some batches and refuses others.
             let fresh = waiting.removeFirst()
-            liveSequence += 1
+            if fresh.name == nil { liveSequence += 1 }
+            let name = fresh.name ?? Name(stream: live, sequence: liveSequence)
             let item = Item(
                 ticket: fresh.ticket,
                 batch: fresh.batch,
-                stream: live,
-                sequence: liveSequence,
+                stream: name.stream,
+                sequence: name.sequence,
                 isAwaited: fresh.isAwaited,
                 wasSent: true
             )
-            return send(BatchSpan(stream: live, previous: liveSequence - 1, last: liveSequence), [item], now: now)
+            let span = BatchSpan(stream: name.stream, previous: name.sequence - 1, last: name.sequence)
+            return send(span, [item], now: now)
         }
         if let backlog = readyBacklog {
             readyBacklog = nil
@@ -288,15 +306,17 @@ extension DeliveryLane {
 
     /// Spills a batch that no sink has seen, under the next name of the backlog stream.
     mutating func spill(_ fresh: Fresh) -> Action {
-        backlogSequence += 1
+        if fresh.name == nil { backlogSequence += 1 }
+        let name = fresh.name ?? Name(stream: backlog, sequence: backlogSequence)
         return spill(
             Item(
                 ticket: fresh.ticket,
                 batch: fresh.batch,
-                stream: backlog,
-                sequence: backlogSequence,
+                stream: name.stream,
+                sequence: name.sequence,
                 isAwaited: fresh.isAwaited,
-                wasSent: false
+                // A named one may have been sent by the process before.
+                wasSent: fresh.name != nil
             )
         )
     }
@@ -322,14 +342,16 @@ extension DeliveryLane {
     /// Makes one of the batches that wait in memory, once there are some: neither sink nor spool takes them, and so what they
     /// take depends on the patterns in them and not on how long this lasts. No sink has seen their names, for they have none.
     mutating func mergeWaiting() {
-        guard waiting.count > Limits.waitingBatchCountMax, let first = waiting.first else { return }
-        let before = waiting.reduce(0) { $0 + $1.batch.payload.count }
+        let named = waiting.filter { $0.name != nil }
+        let unnamed = waiting.filter { $0.name == nil }
+        guard unnamed.count > Limits.waitingBatchCountMax, let first = unnamed.first else { return }
+        let before = unnamed.reduce(0) { $0 + $1.batch.payload.count }
         // A batch that cannot be read stays what it is, for the sink to say so.
-        guard let merged = try? BatchMerge.merged(waiting.map(\.batch)), merged.payload.count < before else { return }
-        mergedTickets[first.ticket, default: []] += waiting.dropFirst().flatMap { fresh in
+        guard let merged = try? BatchMerge.merged(unnamed.map(\.batch)), merged.payload.count < before else { return }
+        mergedTickets[first.ticket, default: []] += unnamed.dropFirst().flatMap { fresh in
             [fresh.ticket] + (mergedTickets.removeValue(forKey: fresh.ticket) ?? [])
         }
-        waiting = [Fresh(ticket: first.ticket, batch: merged, isAwaited: waiting.contains { $0.isAwaited })]
+        waiting = named + [Fresh(ticket: first.ticket, batch: merged, isAwaited: unnamed.contains { $0.isAwaited })]
         bytesInMemory += merged.payload.count - before
         mergedInMemoryCount += 1
     }

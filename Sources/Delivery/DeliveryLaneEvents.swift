@@ -6,11 +6,18 @@ extension DeliveryLane {
         pump(now: now)
     }
 
-    /// A batch was sealed; `ticket`, positive and never used before, comes back in ``Action/acknowledge(ticket:)``.
-    package mutating func batchSealed(_ batch: Batch, ticket: Int, isAwaited: Bool, now: MonotonicTime) -> [Action] {
+    /// A batch was sealed; `ticket`, positive and never used before, comes back in ``Action/acknowledge(ticket:)``. With a
+    /// `name` it goes out under that, at any time and from any process: a sink that has it says so.
+    package mutating func batchSealed(
+        _ batch: Batch,
+        ticket: Int,
+        isAwaited: Bool,
+        name: Name? = nil,
+        now: MonotonicTime
+    ) -> [Action] {
         counts.inMemory += batch.recordCount
         bytesInMemory += batch.payload.count
-        let fresh = Fresh(ticket: ticket, batch: batch, isAwaited: isAwaited)
+        let fresh = Fresh(ticket: ticket, batch: batch, isAwaited: isAwaited, name: name)
         let isStalled = sending?.isStalled ?? false
         guard phase == .up, !(isStalled && isAwaited) else { return [spill(fresh)] }
         waiting.append(fresh)

@@ -327,6 +327,19 @@ extension Routes {
             "Requests answered, by status.",
             figures.answered.sorted { $0.key < $1.key }.map { ([("code", String($0.key))], $0.value) }
         )
+        page.add(
+            .counter,
+            "logboom_http_repeated_requests_total",
+            "Requests whose Idempotency-Key had come before.",
+            figures.repeatedRequestCount
+        )
+        page.add(.gauge, "logboom_request_keys", "Idempotency-Keys remembered.", requestKeys.count)
+        page.add(
+            .counter,
+            "logboom_request_key_evictions_total",
+            "Idempotency-Keys forgotten before their time.",
+            requestKeys.evictionCount
+        )
         page.add(.gauge, "logboom_process_resident_bytes", "Resident memory.", process.residentByteCount)
         page.add(.gauge, "logboom_process_anonymous_bytes", "Anonymous resident memory.", process.anonymousByteCount)
         page.add(.counter, "logboom_process_cpu_seconds_total", "Processor time used.", process.cpuSeconds)

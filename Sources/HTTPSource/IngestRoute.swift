@@ -24,8 +24,32 @@ extension Routes {
                 )
             )
         }
+        if let key = request.header("idempotency-key") {
+            return takeInOnce(request, requiresTenant: requiresTenant, key: key, responder)
+        }
+        takeIn(request, requiresTenant: requiresTenant, key: nil) { outcome in
+            switch outcome {
+            case .malformed(let malformed): self.answer(responder, self.malformedAnswer(malformed))
+            case .taken(let summary, let matched, let receipt):
+                self.answer(responder, self.answer(summary, matched: matched, receipt))
+            }
+        }
+    }
+
+    enum IntakeOutcome {
+        case malformed(MalformedBody)
+        case taken(BodySummary, matched: Int, Receipt)
+    }
+
+    /// Decodes the body and folds its records; `give` is called once, now or when those that have to be durable are.
+    func takeIn(
+        _ request: HTTPRequest,
+        requiresTenant: Bool,
+        key: StreamID?,
+        give: @escaping (IntakeOutcome) -> Void
+    ) {
         let matchedBefore = collector.counters.matched
-        collector.beginRequest()
+        collector.beginRequest(key: key)
         let contentType = request.header("content-type") ?? ""
         let result = request.withBody { body in
             var contentType = contentType
@@ -39,11 +63,11 @@ extension Routes {
         switch result {
         case .failure(let malformed):
             collector.endRequest(received: 1, failed: 1) { _ in }
-            answer(responder, malformedAnswer(malformed))
+            give(.malformed(malformed))
         case .success(let summary):
             let matched = collector.counters.matched - matchedBefore
             collector.endRequest(received: summary.received, failed: summary.failed) { receipt in
-                self.answer(responder, self.answer(summary, matched: matched, receipt))
+                give(.taken(summary, matched: matched, receipt))
             }
         }
     }
@@ -69,7 +93,7 @@ extension Routes {
         }
     }
 
-    private func malformedAnswer(_ malformed: MalformedBody) -> HTTPAnswer {
+    func malformedAnswer(_ malformed: MalformedBody) -> HTTPAnswer {
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("type")
@@ -89,11 +113,12 @@ extension Routes {
         return HTTPAnswer(.badRequest, contentType: "application/problem+json", body: writer.bytes)
     }
 
-    private func answer(_ summary: BodySummary, matched: Int, _ receipt: Receipt) -> HTTPAnswer {
+    func answer(_ summary: BodySummary, matched: Int, _ receipt: Receipt) -> HTTPAnswer {
         let status: HTTPStatus
         var durableCount = 0
         switch receipt {
         case .folded: status = summary.accepted > 0 || summary.received == 0 ? .accepted : .unprocessableContent
+        case .durable where facts.keepsNothing: status = .accepted
         case .durable(let recordCount):
             status = recordCount == summary.accepted ? .ok : .accepted
             durableCount = recordCount
@@ -161,7 +186,8 @@ extension Routes {
     func flush(_ responder: Responder) {
         collector.flush { receipt, recordCount in
             var writer = JSONWriter(byteCountEstimate: 96)
-            let isDurable = if case .durable = receipt { true } else { false }
+            let isDelivered = if case .durable = receipt { true } else { false }
+            let isDurable = isDelivered && !self.facts.keepsNothing
             let isAway = self.collector.lanes.contains { $0.lane.phase == .away && $0.id == .store }
             writer.beginObject()
             writer.key("flushed")
@@ -174,7 +200,7 @@ extension Routes {
             writer.integer(self.collector.lanes.first { $0.id == .store }?.lane.counts.delivered ?? 0)
             writer.endObject()
             writer.endLine()
-            self.answer(responder, HTTPAnswer(isDurable ? .ok : .serviceUnavailable, body: writer.bytes))
+            self.answer(responder, HTTPAnswer(isDelivered ? .ok : .serviceUnavailable, body: writer.bytes))
         }
     }
 }

@@ -1,3 +1,4 @@
+internal import Delivery
 package import HTTPServing
 package import LogModel
 package import Pipeline
@@ -13,6 +14,8 @@ package struct HTTPFigures {
         return counts
     }
     package internal(set) var ingestRequestCount = 0
+    /// Requests whose `Idempotency-Key` had come before.
+    package internal(set) var repeatedRequestCount = 0
 
     private static let firstStatus = 100
     private var counters = [Int](repeating: 0, count: 500)
@@ -44,6 +47,12 @@ package struct ServiceFacts: Sendable {
         self.complaints = complaints
         self.spoolFigures = spoolFigures
     }
+}
+
+extension ServiceFacts {
+    /// Whether what the store holds ends with the process: no PostgreSQL, and no file for the embedded store. Its commits are no
+    /// receipts then.
+    var keepsNothing: Bool { storeName == "embedded" && spoolFigures().isMemoryOnly }
 }
 
 package struct SpoolFigures: Sendable {
@@ -91,6 +100,9 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     package internal(set) var figures = HTTPFigures()
     /// The answer to a request without errors given last, by what it says: most requests of a sender are alike.
     var lastAnswers: [SuccessAnswer] = []
+    /// Requests with an `Idempotency-Key`, and who sent one again while the first was under way.
+    var requestKeys = RequestKeys<RememberedAnswer>()
+    var waitingForKey: [StreamID: [Responder]] = [:]
     var storeStatus: (status: StoreStatus?, at: MonotonicTime)?
 
     package init(

@@ -84,6 +84,8 @@ public struct BatchSpan: Sendable, Hashable {
 /// Why the open batch was sealed. A closed set: it labels a metric.
 public enum SealReason: String, Sendable, CaseIterable {
     case time, size, memory, durable, force, shutdown
+    /// A request with an `Idempotency-Key` ended: it is a batch of its own.
+    case key
 }
 
 /// A sealed, immutable set of pattern deltas in the format of docs/formats/batch.md. Applying it means adding its counts.

@@ -59,6 +59,13 @@ public enum Limits {
 
     // MARK: HTTP
 
+    /// How long an `Idempotency-Key` is remembered. Node.js and Python clients give up after some minutes.
+    public static let requestKeyLifetime = Duration.seconds(600)
+    /// Keys remembered at once, some 150 bytes each: 27 requests a second for ten minutes.
+    public static let requestKeyCountMax = 16_384
+    /// Bytes of a key: a UUID has 36.
+    public static let requestKeyByteCountMax = 255
+
     /// Bytes of all request bodies held at once; a body that would go past it is answered 503. Half the memory promise.
     public static let bodyBytesInFlightMax = 16 * 1024 * 1024
     /// Connections open at once; one more is closed at accept. Each costs about 8 KiB.

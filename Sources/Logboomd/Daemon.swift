@@ -306,7 +306,10 @@ final class Daemon: @unchecked Sendable {
             housekeep()
             feedWatchdog()
             retain()
-            loop.scheduleRepeatedTask(initialDelay: .hours(1), delay: .hours(1)) { [self] _ in keepCatalogue() }
+            loop.scheduleRepeatedTask(initialDelay: .hours(1), delay: .hours(1)) { [self] _ in
+                keepCatalogue()
+                forgetOldStreams()
+            }
         }
         while true {
             switch Signals.wait() {
@@ -452,6 +455,16 @@ final class Daemon: @unchecked Sendable {
             log.error("no progress, the watchdog is not fed: \(silent.joined(separator: ", "))")
         }
         group.next().scheduleTask(in: .nanoseconds(interval.nanoseconds / 2)) { [self] in feedWatchdog() }
+    }
+
+    /// Every hour: sinks forget what no batch can come under any more, which is a row for each request with a key.
+    private func forgetOldStreams() {
+        let status = spool.status
+        // While the file cannot be used nobody knows its streams.
+        guard !status.recovery.isMemoryOnly else { return }
+        for runner in collector.lanes {
+            runner.forgetOldStreams(spooledStreams: status.usage[runner.id]?.streams ?? [])
+        }
     }
 
     /// Every hour, when there are new ones, and at the stop: the templates known are kept for the next process.

@@ -3,9 +3,10 @@ public import LogModel
 /// Counts records into the open batches: message to template, template and origin to series, series to a count.
 ///
 /// There are two open batches, so that a record somebody waits for does not drag the whole window through a commit: the
-/// *awaited* one holds the records that must be durable, the *ordinary* one the rest. Either can be sealed alone.
+/// *awaited* one holds the records that must be durable, the *ordinary* one the rest. Either can be sealed alone. A third, the
+/// *keyed* one, holds a request with an `Idempotency-Key` while it is folded.
 ///
-/// Owns the templates known, the origins known, and both batches. Memory grows with the patterns that are live, never with
+/// Owns the templates known, the origins known, and the batches. Memory grows with the patterns that are live, never with
 /// the number of records: ``byteCount`` says how much, and every part has a bound. What does not fit under a bound is
 /// counted under `<other>`, so the sums always hold. Not safe for use from two threads; reads no clock.
 public struct Aggregator: ~Copyable {
@@ -21,7 +22,7 @@ public struct Aggregator: ~Copyable {
     }
 
     /// Which open batch to seal.
-    public enum Part: Sendable { case awaited, ordinary }
+    public enum Part: Sendable { case awaited, ordinary, keyed }
 
     /// What stands for the templates and origins that do not fit under their bounds.
     static let otherText: StaticString = "<other>"
@@ -37,12 +38,14 @@ public struct Aggregator: ~Copyable {
     private var templateText: [UInt8] = []
     private var ordinary = OpenBatch()
     private var awaited = OpenBatch()
+    /// Of the one request under way that has an `Idempotency-Key`; empty between requests.
+    private var keyed = OpenBatch()
 
     /// Records counted under `<other>` since the start, because a bound was reached.
     public private(set) var overflowCount = 0
 
-    public var recordCount: Int { ordinary.recordCount + awaited.recordCount }
-    public var seriesCount: Int { ordinary.series.count + awaited.series.count }
+    public var recordCount: Int { ordinary.recordCount + awaited.recordCount + keyed.recordCount }
+    public var seriesCount: Int { ordinary.series.count + awaited.series.count + keyed.series.count }
     public var templateCount: Int { engine.miner.patternCount }
     public var templateEvictionCount: Int { engine.miner.evictionCount }
     public var mergeCount: Int { engine.miner.mergeCount }
@@ -54,10 +57,10 @@ public struct Aggregator: ~Copyable {
     public var byteCount: Int { openByteCount + engine.miner.byteCount + origins.byteCount }
 
     /// Bytes of the open batches alone: what sealing gives back.
-    public var openByteCount: Int { ordinary.byteCount + awaited.byteCount }
+    public var openByteCount: Int { ordinary.byteCount + awaited.byteCount + keyed.byteCount }
 
     /// Whether a batch must be sealed before another record is folded: no room for one more series.
-    public var isFull: Bool { ordinary.isFull || awaited.isFull }
+    public var isFull: Bool { ordinary.isFull || awaited.isFull || keyed.isFull }
 
     /// - Parameters:
     ///   - templateCountMax: `MAX_PATTERNS`.
@@ -73,10 +76,15 @@ public struct Aggregator: ~Copyable {
     private static let originByteCountMax = 4 * (Limits.nameByteCountMax + 1)
 
     /// Counts one record. `now` stamps it when its sender did not, or stamped it out of reason; at or above `durableLevel`
-    /// it goes to the awaited batch.
+    /// it goes to the awaited batch; when its request has a key, to the keyed one in either case.
     ///
     /// Cost: linear in the message's bytes, plus four look-ups; allocates only for what was never seen before.
-    public mutating func fold(_ record: LogRecord, durableLevel: Severity? = nil, now: Timestamp) -> Outcome {
+    public mutating func fold(
+        _ record: LogRecord,
+        durableLevel: Severity? = nil,
+        isKeyed: Bool = false,
+        now: Timestamp
+    ) -> Outcome {
         var record = record
         record.message = engine.redact(record.message)
         let severity = record.severity ?? Severity.found(in: record.message) ?? .info
@@ -84,7 +92,9 @@ public struct Aggregator: ~Copyable {
         let (template, isMatched) = templateNumber(record.message)
         let origin = originNumber(record)
         let isAwaited = durableLevel.map { severity >= $0 } ?? false
-        if isAwaited {
+        if isKeyed {
+            keyed.fold(record, template, origin, severity, seen: seen, now: now, engine: &engine)
+        } else if isAwaited {
             awaited.fold(record, template, origin, severity, seen: seen, now: now, engine: &engine)
         } else {
             ordinary.fold(record, template, origin, severity, seen: seen, now: now, engine: &engine)
@@ -131,14 +141,17 @@ public struct Aggregator: ~Copyable {
     public mutating func keep(samples: Bool, attributes: Bool) {
         ordinary.keepsSamples = samples
         awaited.keepsSamples = samples
+        keyed.keepsSamples = samples
         ordinary.keepsAttributes = attributes
         awaited.keepsAttributes = attributes
+        keyed.keepsAttributes = attributes
     }
 
     /// The clock from which the open batches were stamped, up to `end`, turned out to be wrong by `step`. Linear in the series.
     public mutating func correctStamps(by step: Duration, until end: Timestamp) {
         ordinary.correctStamps(by: step, until: end)
         awaited.correctStamps(by: step, until: end)
+        keyed.correctStamps(by: step, until: end)
     }
 
     // MARK: Catalogue
@@ -181,6 +194,9 @@ public struct Aggregator: ~Copyable {
         case .awaited:
             batch = encode(awaited, now: now, clockIsKnown: clockIsKnown)
             awaited.reset()
+        case .keyed:
+            batch = encode(keyed, now: now, clockIsKnown: clockIsKnown)
+            keyed.reset()
         case .ordinary:
             batch = encode(ordinary, now: now, clockIsKnown: clockIsKnown)
             ordinary.reset()

@@ -109,6 +109,12 @@ package final class Collector: @unchecked Sendable {
     private var requestAwaitedCount = 0
     private var requestHasOrdinary = false
     private var requestTickets: [Int] = []
+    /// Of a request with an `Idempotency-Key`: the name of its batches, how many there are, and the records in them.
+    private var requestKey: StreamID?
+    private var requestSequence: Int64 = 0
+    private var requestKeyedCount = 0
+    /// Streams that every lane found in the spool at the start: what had such a key is taken in already.
+    private var spooledAtStart: Set<StreamID> = []
     /// One stamp for the records of a request: they came together.
     private var requestedAt = Timestamp(nanoseconds: 0)
 
@@ -138,6 +144,8 @@ package final class Collector: @unchecked Sendable {
     package func start(spooled: [Lane: SpoolUsage]?) {
         scheduler.preconditionOnLoop()
         counters.recovered = spooled?[.store]?.recordCount ?? 0
+        let found = lanes.map { Set(spooled?[$0.id]?.streams ?? []) }
+        spooledAtStart = found.dropFirst().reduce(found.first ?? []) { $0.intersection($1) }
         for runner in lanes {
             runner.onAcknowledge = { [unowned self] ticket in acknowledged(ticket) }
             runner.onReadinessChange = { [unowned self] in scheduleSealCheck() }
@@ -196,8 +204,15 @@ package final class Collector: @unchecked Sendable {
     }
 
     /// A source begins to hand over the records of one request.
-    package func beginRequest() {
+    ///
+    /// With a `key` its records become batches of their own, named after the key: the same request from the same node is
+    /// applied once at each sink, whichever process takes it in (``RequestKeys/stream(of:for:)``). They are sealed when
+    /// the request ends, so they wait for no window.
+    package func beginRequest(key: StreamID? = nil) {
         scheduler.preconditionOnLoop()
+        requestKey = key
+        requestSequence = 0
+        requestKeyedCount = 0
         requestIsDurable = false
         requestAwaitedCount = 0
         requestHasOrdinary = false
@@ -239,6 +254,7 @@ package final class Collector: @unchecked Sendable {
 
     /// Folds one record into the open batch. Between ``beginRequest()`` and ``endRequest(_:)`` only.
     package func fold(_ record: LogRecord) {
+        if aggregator.isFull && requestKey != nil { sealKeyed() }
         if aggregator.isFull { seal(.memory) }
         guard record.host.isEmpty else { return fold(named: record) }
         configuration.hostName.withUnsafeBufferPointer { host in
@@ -250,10 +266,19 @@ package final class Collector: @unchecked Sendable {
 
     private func fold(named record: LogRecord) {
         let now = requestedAt
-        let outcome = aggregator.fold(record, durableLevel: configuration.durableLevel, now: now)
+        let isKeyed = requestKey != nil
+        let outcome = aggregator.fold(
+            record,
+            durableLevel: configuration.durableLevel,
+            isKeyed: isKeyed,
+            now: now
+        )
         counters.accepted += 1
         if outcome.isMatched { counters.matched += 1 }
-        if outcome.isAwaited {
+        if isKeyed {
+            requestKeyedCount += 1
+            if outcome.isAwaited { requestAwaitedCount += 1 }
+        } else if outcome.isAwaited {
             requestIsDurable = true
             requestAwaitedCount += 1
         } else {
@@ -270,8 +295,11 @@ package final class Collector: @unchecked Sendable {
     package func endRequest(received: Int, failed: Int, answer: @escaping (Receipt) -> Void) {
         counters.received += received
         counters.failed += failed
+        sealKeyed()
+        requestKey = nil
         if requestAwaitedCount > 0 {
-            let waiter = Waiter(recordCount: requestAwaitedCount, answer)
+            // A keyed request is durable as a whole.
+            let waiter = Waiter(recordCount: max(requestAwaitedCount, requestKeyedCount), answer)
             for ticket in requestTickets where pending[ticket] != nil {
                 pending[ticket]?.waiters.append(waiter)
                 waiter.remaining += 1
@@ -287,6 +315,23 @@ package final class Collector: @unchecked Sendable {
         noteFolded(isAwaited: requestIsDurable, hasCompanions: requestHasOrdinary)
         requestIsDurable = false
         updateDetail()
+    }
+
+    /// Whether a request with this key waits in the spool, from the process before.
+    package func isSpooled(_ key: StreamID) -> Bool { spooledAtStart.contains(key) }
+
+    private func sealKeyed() {
+        guard let key = requestKey,
+            let batch = aggregator.seal(.keyed, now: scheduler.wallClock, clockIsKnown: isClockKnown())
+        else { return }
+        requestSequence += 1
+        counters.sealed[.key, default: 0] += 1
+        let ticket = issueTicket(for: batch, waiters: [])
+        requestTickets.append(ticket)
+        let name = DeliveryLane.Name(stream: key, sequence: requestSequence)
+        for runner in lanes {
+            runner.deliver(batch, ticket: ticket, isAwaited: requestAwaitedCount > 0, name: name)
+        }
     }
 
     /// Counts what was turned away.

@@ -83,8 +83,13 @@ package final class LaneRunner: @unchecked Sendable {
         )
     }
 
-    package func deliver(_ batch: Batch, ticket: Int, isAwaited: Bool) {
-        perform(lane.batchSealed(batch, ticket: ticket, isAwaited: isAwaited, now: scheduler.now))
+    /// Makes the sink forget streams of before that stood still for a day: one a process, and one a request with a key.
+    package func forgetOldStreams(spooledStreams: [StreamID]) {
+        sink.forgetStreams(except: lane.streams + spooledStreams, of: node)
+    }
+
+    package func deliver(_ batch: Batch, ticket: Int, isAwaited: Bool, name: DeliveryLane.Name? = nil) {
+        perform(lane.batchSealed(batch, ticket: ticket, isAwaited: isAwaited, name: name, now: scheduler.now))
     }
 
     /// Stamps that were guessed can be put right: in memory, and in the spool, which all lanes share.

@@ -18,13 +18,15 @@ extension SpoolStore {
         return try write(synced: !isMemoryOnly) { () throws(SQLiteError) -> Connection.Verdict<Answer> in
             let changed = try connection.run(
                 """
-                INSERT INTO delivery_progress (stream, applied) VALUES (?1, ?2)
-                ON CONFLICT (stream) DO UPDATE SET applied = excluded.applied WHERE delivery_progress.applied <= ?3
+                INSERT INTO delivery_progress (stream, applied, updated_at) VALUES (?1, ?2, ?4)
+                ON CONFLICT (stream) DO UPDATE SET applied = excluded.applied, updated_at = excluded.updated_at
+                WHERE delivery_progress.applied <= ?3
                 """
             ) { statement in
                 statement.bind(1, span.stream.signed)
                 statement.bind(2, span.last)
                 statement.bind(3, span.previous)
+                statement.bind(4, configuration.now().microseconds)
             }
             guard changed == 1 else {
                 return .rollback(.success(.alreadyApplied(through: try applied(span.stream))))
@@ -78,10 +80,14 @@ extension SpoolStore {
         return applied
     }
 
+    /// Forgets streams that stood still for a day: a request with a key is remembered as long (`RequestKeys`).
     func forgetStreams(except live: [StreamID]) throws(SQLiteError) {
+        let dayAgo = configuration.now().microseconds - 86_400_000_000
         try write(synced: false) { () throws(SQLiteError) -> Connection.Verdict<Void> in
             var dead: [Int64] = []
-            try connection.query("SELECT stream FROM delivery_progress") { row in
+            try connection.query("SELECT stream FROM delivery_progress WHERE updated_at < ?1") {
+                $0.bind(1, dayAgo)
+            } row: { row in
                 let stream = StreamID(rawValue: UInt64(bitPattern: row.integer(0)))
                 if !live.contains(stream) { dead.append(stream.signed) }
                 return true

@@ -445,6 +445,7 @@ final class SpoolStore {
                 )
                 return usages.count - 1
             }()
+        let isLast = usages[index].batchCount == 0 && index > 0 && usages[index - 1].headID < id
         usages[index].batchCount += 1
         usages[index].recordCount += batch.batch.recordCount
         usages[index].byteCount += byteCount
@@ -452,7 +453,8 @@ final class SpoolStore {
             usages[index].headSequence = batch.sequence
             usages[index].headID = id
         }
-        usages.sort { $0.headID < $1.headID }
+        // A new stream stands last already; there are as many as requests with a key came during an outage.
+        if !isLast { usages.sort { $0.headID < $1.headID } }
         streams[batch.lane] = usages
     }
 

@@ -17,7 +17,7 @@ struct SpoolTable {
         SpoolTable(name: name, columns: String(columns.drop { $0 != " " }.dropFirst()), columnCount: columnCount - 1)
     }
 
-    static let progress = SpoolTable(name: "delivery_progress", columns: "stream, applied", columnCount: 2)
+    static let progress = SpoolTable(name: "delivery_progress", columns: "stream, applied, updated_at", columnCount: 3)
     static let spool = SpoolTable(name: "spool", columns: SpoolRow.columns, columnCount: SpoolRow.columnCount)
     static let deadLetters = SpoolTable(
         name: "dead_letters",

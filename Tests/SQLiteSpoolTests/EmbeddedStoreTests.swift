@@ -254,14 +254,22 @@ import Testing
         await database.close()
     }
 
-    @Test func `progress of streams that can never be sent again is forgotten`() async throws {
+    @Test func `progress of streams that stood still for a day is forgotten, unless they can be sent again`()
+        async throws
+    {
         let folder = try TemporaryDirectory()
         let database = openDatabase(folder.path)
         let sink = EmbeddedSink(database)
         for stream in [UInt64(1), 2, .max] { _ = try await sink.apply(stream, 0, 1, [makeBatch()]).get() }
+        try tamper(
+            folder.database,
+            "UPDATE delivery_progress SET updated_at = updated_at - 86400000001 WHERE stream <> 2"
+        )
         sink.forgetStreams(except: [StreamID(rawValue: .max)], of: NodeID(random: Array(repeating: 1, count: 16)))
         #expect(try await sink.apply(.max, 0, 1, [makeBatch()]).get() == .alreadyApplied(through: 1))
-        #expect(try inspect(folder.database, "SELECT stream FROM delivery_progress") == [["-1"]])
+        #expect(
+            try inspect(folder.database, "SELECT stream FROM delivery_progress ORDER BY stream") == [["-1"], ["2"]]
+        )
         await database.close()
     }
 

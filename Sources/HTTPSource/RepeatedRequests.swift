@@ -1,0 +1,111 @@
+internal import Delivery
+internal import HTTPServing
+internal import JSONBytes
+internal import LogModel
+internal import Pipeline
+internal import RecordDecoding
+
+/// What is remembered of an answer to a request with an `Idempotency-Key`: its figures, not its text.
+package struct RememberedAnswer {
+    var status: HTTPStatus
+    var accepted: Int
+    var matched: Int
+    var failed: Int
+    var durable: Int
+}
+
+// `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a request sent again counts once. Within ten minutes this process
+// remembers its answer; beyond, and after a restart, its key is the name of its batch, which spool and sinks take once.
+extension Routes {
+    func takeInOnce(_ request: HTTPRequest, requiresTenant: Bool, key text: String, _ responder: Responder) {
+        guard let key = Self.key(text, for: facts.nodeID) else {
+            let bound = Limits.requestKeyByteCountMax
+            return answer(
+                responder,
+                .problem(.badRequest, "Idempotency-Key takes 1 to \(bound) visible ASCII characters, in quotes or not.")
+            )
+        }
+        let body = request.withBody { XXH64.hash($0) }
+        switch requestKeys.look(key, body: body, now: scheduler.now) {
+        case .misused:
+            answer(
+                responder,
+                .problem(.unprocessableContent, "This Idempotency-Key was used for another body; use a new one.")
+            )
+        case .underWay:
+            figures.repeatedRequestCount += 1
+            waitingForKey[key, default: []].append(responder)
+        case .repeated(let remembered):
+            figures.repeatedRequestCount += 1
+            answer(responder, Self.answer(remembered))
+        case .new where collector.isSpooled(key):
+            // Taken in by the process before and still in the spool of every lane. What it held is counted, not told.
+            figures.repeatedRequestCount += 1
+            let remembered = RememberedAnswer(status: .ok, accepted: 0, matched: 0, failed: 0, durable: 0)
+            requestKeys.answered(key, with: remembered)
+            answer(responder, Self.answer(remembered))
+        case .new:
+            takeIn(request, requiresTenant: requiresTenant, key: key) { self.tookIn($0, key, responder) }
+        }
+    }
+
+    private func tookIn(_ outcome: IntakeOutcome, _ key: StreamID, _ responder: Responder) {
+        let waiting = waitingForKey.removeValue(forKey: key) ?? []
+        switch outcome {
+        case .malformed(let malformed):
+            requestKeys.released(key)
+            for responder in [responder] + waiting { answer(responder, malformedAnswer(malformed)) }
+        case .taken(let summary, let matched, let receipt):
+            let first = answer(summary, matched: matched, receipt)
+            var remembered = RememberedAnswer(
+                status: first.status,
+                accepted: summary.accepted,
+                matched: matched,
+                failed: summary.failed,
+                durable: 0
+            )
+            switch receipt {
+            case .folded: break
+            case .durable(let count): remembered.durable = facts.keepsNothing ? 0 : count
+            // Counted, and still not durable: whoever asks again is told just that.
+            case .timedOut: remembered.status = .accepted
+            }
+            if summary.accepted == 0 {
+                requestKeys.released(key)
+            } else {
+                requestKeys.answered(key, with: remembered)
+            }
+            answer(responder, first)
+            for responder in waiting { answer(responder, Self.answer(remembered)) }
+        }
+    }
+
+    /// A string of RFC 8941 in its quotes, or the bare characters that most clients send.
+    private static func key(_ text: String, for node: NodeID) -> StreamID? {
+        var bytes = Array(text.utf8)
+        if bytes.count >= 2, bytes.first == UInt8(ascii: "\""), bytes.last == UInt8(ascii: "\"") {
+            bytes = Array(bytes.dropFirst().dropLast())
+        }
+        guard (1...Limits.requestKeyByteCountMax).contains(bytes.count),
+            bytes.allSatisfy({ (0x21...0x7E).contains($0) })
+        else { return nil }
+        return bytes.withUnsafeBufferPointer { RequestKeys<RememberedAnswer>.stream(of: $0, for: node) }
+    }
+
+    private static func answer(_ remembered: RememberedAnswer) -> HTTPAnswer {
+        var writer = JSONWriter(byteCountEstimate: 96)
+        writer.beginObject()
+        writer.field("accepted", remembered.accepted)
+        writer.field("matched", remembered.matched)
+        writer.field("failed", remembered.failed)
+        writer.key("errors")
+        writer.beginArray()
+        writer.endArray()
+        writer.field("durable", remembered.durable)
+        writer.key("repeated")
+        writer.bool(true)
+        writer.endObject()
+        writer.endLine()
+        return HTTPAnswer(remembered.status, headers: [("Idempotent-Replayed", "true")], body: writer.bytes)
+    }
+}
