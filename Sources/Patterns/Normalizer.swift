@@ -375,7 +375,10 @@ extension MessageReader {
         while close < limit, bytes[close] != mark {
             // A placeholder inside shows that the text was read and kept before.
             if bytes[close] == opening { return 0 }
-            close += bytes[close] == UInt8(ascii: "\\") ? 2 : 1
+            let isEscape = bytes[close] == UInt8(ascii: "\\")
+            // Also behind a backslash: `\0` became `\<NUM>`.
+            if isEscape, close + 1 < limit, bytes[close + 1] == opening { return 0 }
+            close += isEscape ? 2 : 1
         }
         guard close < limit, close > quote + 1 else { return 0 }
         let word = written.kindsOfLastWord()

@@ -531,6 +531,7 @@ package final class Collector: @unchecked Sendable {
         }
         pending[ticket] = nil
         settle(entry.waiters)
+        updateDetail()
     }
 
     // MARK: Stopping

@@ -30,6 +30,7 @@ import Testing
     private func expectComplaint(
         _ daemon: DaemonProcess,
         _ text: String,
+        isDurable: Bool = true,
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         let health = try daemon.get("/health")
@@ -40,7 +41,7 @@ import Testing
         #expect(state.contains { $0.contains(text) }, "\(health.text)", sourceLocation: sourceLocation)
         #expect(daemon.log.contains(text), "\(daemon.log)", sourceLocation: sourceLocation)
         try daemon.postRecords(2, message: "after the damage", level: "ERROR")
-        let patterns = try daemon.storedPatterns()
+        let patterns = try daemon.storedPatterns(isDurable: isDurable)
         #expect(
             patterns.contains { $0.pattern == "after the damage" && $0.count == 2 },
             "\(patterns)",
@@ -126,7 +127,7 @@ import Testing
         let state = try makeState()
         let settings = ["LISTEN": "127.0.0.1:0"]
         let daemon = try start(state, launcher: launcher, settings)
-        try expectComplaint(daemon, "nothing can be kept in")
+        try expectComplaint(daemon, "nothing can be kept in", isDurable: false)
         #expect(try daemon.get("/metrics").text.contains("logboom_state_memory_only 1"))
         #expect(try names(state).filter { $0.contains("damaged") }.isEmpty)
         // Somebody mends the rights: what memory held joins what the file held.

@@ -67,7 +67,10 @@ import Testing
             #expect(health.status == 200)
             #expect(health.string("status") == "degraded")
             try daemon.postRecords(5)
-            #expect(try daemon.storedPatterns().map(\.count) == [5])
+            #expect(try daemon.storedPatterns(isDurable: false).map(\.count) == [5])
+            // What ends with the process is no receipt.
+            let answer = try daemon.post("/ingest", #"{"message":"disk is on fire","level":"error"}"#)
+            #expect(answer.status == 202 && answer.integer("durable") == 0)
         }
     }
 }

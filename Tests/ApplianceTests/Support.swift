@@ -104,10 +104,12 @@ extension DaemonProcess {
         try post("/flush")
     }
 
-    /// What the store holds, most frequent first, after a flush.
-    func storedPatterns() throws -> [StoredPattern] {
+    /// What the store holds, most frequent first, after a flush; which is durable unless the daemon has no file.
+    func storedPatterns(isDurable: Bool = true) throws -> [StoredPattern] {
         let flushed = try flush()
-        guard flushed.flag("durable") == true else { throw TestingError("flush: \(flushed.text)") }
+        guard flushed.status == 200, flushed.flag("durable") == isDurable else {
+            throw TestingError("flush: \(flushed.text)")
+        }
         let answer = try get("/v1/patterns?limit=1000")
         guard let rows = answer["patterns"] as? [[String: Any]] else {
             throw TestingError("read patterns: \(answer.text)")

@@ -26,6 +26,15 @@ import Testing
         }
     }
 
+    @Test func `a quoted text that a placeholder makes long keeps its template, also behind a backslash`() {
+        var normalizer = Normalizer(style: .angle)
+        for length in 50...70 {
+            let message = Array("x \"\\0 \(String(repeating: "w", count: length))\" y".utf8)
+            let once = normalizer.template(of: message)
+            #expect(normalizer.template(of: once) == once, "\(length)")
+        }
+    }
+
     @Test(arguments: [PlaceholderStyle.angle, .braces])
     func `every line of the Loghub samples keeps its template when normalised again`(style: PlaceholderStyle) {
         var normalizer = Normalizer(style: style)
