@@ -7,7 +7,7 @@ package import LogModel
 /// one process. Beyond it the key is the name of the batch at spool and sinks (``stream(of:for:)``), which take each name once.
 package struct RequestKeys<Answer> {
     package enum Verdict {
-        /// Not seen, or not within ``Limits/requestKeyLifetime``: take it in, and call ``answered(_:with:now:)``.
+        /// Not seen, or not within ``Limits/requestKeyLifetime``: take it in, and call ``answered(_:with:)`` or ``released(_:)``.
         case new
         /// The same request is being taken in: it will be answered.
         case underWay

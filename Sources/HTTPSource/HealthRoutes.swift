@@ -67,7 +67,7 @@ extension Routes {
                 "the state file was damaged and replaced \(spool.damageCount) times since the start; see the log"
             checks.append(Check(name: "state", status: .degraded, detail: detail))
         }
-        if spool.byteCount * 4 > spool.byteCountMax * 3 {
+        if Double(spool.byteCount) > Double(spool.byteCountMax) * SpoolPolicy.beginShare {
             var detail = "the spool holds \(spool.byteCount) of \(spool.byteCountMax) bytes"
             if spool.mergedBatchCount > 0 {
                 detail +=

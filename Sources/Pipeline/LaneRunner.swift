@@ -68,7 +68,7 @@ package final class LaneRunner: @unchecked Sendable {
     /// - Parameter spooledStreams: those in the spool; `nil` when nobody knows, as its file cannot be used now: then the sink
     ///   forgets nothing, or a batch it had applied before would count again when the file is back.
     package func start(spooledStreams: [StreamID]?) {
-        if let spooledStreams { sink.forgetStreams(except: lane.streams + spooledStreams, of: node) }
+        if let spooledStreams { forgetOldStreams(spooledStreams: spooledStreams) }
         perform(lane.started(now: scheduler.now))
     }
 

@@ -125,33 +125,9 @@ extension SpoolStore {
             return change
         }
         let stored = Self.stored(rest.payload)
-        try stored.withUnsafeBufferPointer { payload throws(SQLiteError) -> Void in
-            var lane = batch.lane.rawValue
-            let checksum = lane.withUTF8 { lane in
-                SpoolRow.checksum(
-                    lane: lane,
-                    stream: batch.stream,
-                    firstSequence: row.firstSequence,
-                    sequence: batch.sequence,
-                    recordCount: Int64(rest.recordCount),
-                    seriesCount: Int64(rest.seriesCount),
-                    payload: payload
-                )
-            }
-            try connection.run(
-                """
-                UPDATE spool SET record_count = ?2, series_count = ?3, byte_count = ?4, checksum = ?5, payload = ?6
-                WHERE id = ?1
-                """
-            ) { statement in
-                statement.bind(1, row.id)
-                statement.bind(2, rest.recordCount)
-                statement.bind(3, rest.seriesCount)
-                statement.bind(4, payload.count)
-                statement.bind(5, Int64(bitPattern: checksum))
-                statement.bind(6, blob: payload)
-            }
-        }
+        var left = batch
+        left.batch = rest
+        try replaceRow(row.id, by: SpoolRow.Content(left, firstSequence: row.firstSequence), payload: stored)
         change.recordCount -= rest.recordCount
         change.byteCount -= stored.count
         return change

@@ -237,11 +237,10 @@ extension SpoolStore {
             let payload = Self.stored(corrected.batch.payload)
             let before = Self.stored(found.batch.batch.payload).count
             try write(synced: false) { () throws(SQLiteError) -> Connection.Verdict<Void> in
-                try connection.run("DELETE FROM spool WHERE id = ?1") { $0.bind(1, id) }
-                try insert(
-                    SpoolRow.Content(corrected, firstSequence: found.firstSequence),
-                    payload: payload,
-                    id: id
+                try replaceRow(
+                    id,
+                    by: SpoolRow.Content(corrected, firstSequence: found.firstSequence),
+                    payload: payload
                 )
                 return .commit(())
             }

@@ -11,7 +11,8 @@ enum SpoolPayload {
     private static let byteCountMin = 512
     /// No batch is larger: the open one is sealed at a quarter of `MEMORY_LIMIT`, and merged ones are bounded below that.
     static let contentByteCountMax = 256 << 20
-    /// 1 leaves a tenth more than 6 and takes a third of the time.
+    /// Measured with zlib on 128 kB of 400 series with three messages each (x86-64): level 4 leaves 22.7 % in 2.3 ms, level 1 25.9 %
+    /// in 1.6 ms, level 6 21.3 % in 3.5 ms.
     private static let level: CInt = 4
 
     static func packed(_ payload: ByteView) -> [UInt8]? {

@@ -95,6 +95,12 @@ extension SpoolStore {
         return isThere
     }
 
+    /// Puts other content in the place of a row, inside a transaction.
+    func replaceRow(_ id: Int64, by content: SpoolRow.Content, payload: [UInt8]) throws(SQLiteError) {
+        try connection.run("DELETE FROM spool WHERE id = ?1") { $0.bind(1, id) }
+        try insert(content, payload: payload, id: id)
+    }
+
     /// Writes a row; with an `id`, in the place that one had in the order of draining.
     func insert(_ content: SpoolRow.Content, payload: [UInt8], id: Int64? = nil) throws(SQLiteError) {
         try payload.withUnsafeBufferPointer { payload throws(SQLiteError) in

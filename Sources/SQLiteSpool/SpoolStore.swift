@@ -306,6 +306,9 @@ final class SpoolStore {
 
     private func forgetConnection() {
         countedDeadLetters = []
+        // Their numbers may name other rows in another file.
+        guessedRows = []
+        compaction = Compaction(isScheduled: compaction.isScheduled)
         synchronous = nil
         isMarkedDirty = false
         hasUnsyncedCommits = false

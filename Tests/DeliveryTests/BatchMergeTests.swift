@@ -182,10 +182,17 @@ private struct Key: Hashable {
                 #expect(attribute.distinctCount >= attribute.values.count)
             }
         }
-        // A key that no series had to leave out for want of room keeps its sum.
-        for number in 0..<2 {
+        // Keys are left out once a series has eight; until then each keeps its sum.
+        for number in 0..<12 {
             let sum = try attributeCount([merged], key: "key-\(number)")
             #expect(sum <= (try attributeCount(batches, key: "key-\(number)")))
+        }
+        for batch in batches {
+            let twice = try BatchMerge.merged([batch, batch])
+            for number in 0..<12 {
+                let sum = try attributeCount([batch], key: "key-\(number)")
+                #expect(try attributeCount([twice], key: "key-\(number)") == 2 * sum, "LOGBOOM_TEST_SEED=\(seed)")
+            }
         }
         let one = try BatchMerge.merged([batches[0]])
         #expect(one.payload == batches[0].payload, "a batch by itself stays what it is")

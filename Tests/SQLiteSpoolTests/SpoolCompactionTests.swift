@@ -226,8 +226,8 @@ extension SpoolDatabase {
         }
     }
 
-    /// A month without PostgreSQL, 200 logs a second over 400 patterns, in 64 MB. In the ordinary run a thirtieth of it in both
-    /// time and room; whole with LOGBOOM_LONG_TESTS=1, best in a release build.
+    /// A month without PostgreSQL, 200 logs a second over 400 patterns, in 64 MB. In the ordinary run a sixtieth of it in both
+    /// time and room, over 100 patterns; whole with LOGBOOM_LONG_TESTS=1, best in a release build.
     @Test func `an outage of a month fits, with every count`() async throws {
         var generator = SeededGenerator.fresh("outage")
         let isWhole = ProcessInfo.processInfo.environment["LOGBOOM_LONG_TESTS"] == "1"
@@ -237,7 +237,6 @@ extension SpoolDatabase {
         let spool = openDatabase(folder.path, limit: 64_000_000 / scale)
         let began = ContinuousClock.now
         var slowest = Duration.zero
-        // Made once: a hundred windows of messages that differ; the stamps move on.
         let patternCount = isWhole ? 400 : 100
         for number in 0..<windowCount {
             let batch = window(
