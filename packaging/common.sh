@@ -168,7 +168,7 @@ package_installed() {
 # The packages without which nothing here builds, as far as they are missing; one a line.
 missing_build_packages() {
     local name
-    for name in libpq-dev libsqlite3-dev libsystemd-dev zlib1g-dev; do
+    for name in libpq-dev libssl-dev libsqlite3-dev libsystemd-dev zlib1g-dev; do
         package_installed "$name" || printf '%s\n' "$name"
     done
     [ -e /usr/include/stdio.h ] || printf '%s\n' libc6-dev

@@ -1,3 +1,4 @@
+internal import Admission
 internal import Delivery
 internal import HTTPServing
 internal import JSONBytes
@@ -50,13 +51,23 @@ extension Routes {
     ) {
         let matchedBefore = collector.counters.matched
         collector.beginRequest(key: key)
+        let token = grantedToken
         let contentType = request.header("content-type") ?? ""
-        let result = request.withBody { body in
-            var contentType = contentType
-            return contentType.withUTF8 { type in
-                decoder.decode(body, contentType: type, rules: RecordRules(requiresTenant: requiresTenant)) { record in
-                    self.collector.fold(record)
-                    return nil
+        let result = withFixedSource(of: token) { source in
+            request.withBody { body in
+                var contentType = contentType
+                return contentType.withUTF8 { type in
+                    decoder.decode(body, contentType: type, rules: RecordRules(requiresTenant: requiresTenant)) {
+                        record in
+                        if let source {
+                            var record = record
+                            record.source = source
+                            self.collector.fold(record)
+                        } else {
+                            self.collector.fold(record)
+                        }
+                        return nil
+                    }
                 }
             }
         }
@@ -66,10 +77,17 @@ extension Routes {
             give(.malformed(malformed))
         case .success(let summary):
             let matched = collector.counters.matched - matchedBefore
+            if let token { gate.charge(summary.accepted, token: token, now: scheduler.now) }
             collector.endRequest(received: summary.received, failed: summary.failed) { receipt in
                 give(.taken(summary, matched: matched, receipt))
             }
         }
+    }
+
+    /// The source that the token of this place gives to all records, if it does.
+    private func withFixedSource<Value>(of token: Int?, _ use: (ByteView?) -> Value) -> Value {
+        guard let token, var source = gate.token(at: token)?.source else { return use(nil) }
+        return source.withUTF8 { use($0) }
     }
 
     private func refuse(_ refusal: Refusal, _ responder: Responder) {
@@ -84,6 +102,12 @@ extension Routes {
                     "The memory for records is used up; try again.",
                     headers: [("Retry-After", "1")]
                 )
+            )
+        case .rate:
+            // The gate refuses for a rate, before the body is there; should the collector ever do so, this is what it means.
+            answer(
+                responder,
+                .problem(.tooManyRequests, "Records come too fast; try again.", headers: [("Retry-After", "1")])
             )
         case .stopping:
             answer(

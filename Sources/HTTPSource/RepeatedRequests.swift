@@ -1,3 +1,4 @@
+internal import Admission
 internal import Delivery
 internal import HTTPServing
 internal import JSONBytes
@@ -18,7 +19,8 @@ package struct RememberedAnswer {
 // remembers its answer; beyond, and after a restart, its key is the name of its batch, which spool and sinks take once.
 extension Routes {
     func takeInOnce(_ request: HTTPRequest, requiresTenant: Bool, key text: String, _ responder: Responder) {
-        guard let key = Self.key(text, for: facts.nodeID) else {
+        guard let key = Self.key(text, token: grantedToken.flatMap { gate.token(at: $0) }?.name, for: facts.nodeID)
+        else {
             let bound = Limits.requestKeyByteCountMax
             return answer(
                 responder,
@@ -80,8 +82,9 @@ extension Routes {
         }
     }
 
-    /// A string of RFC 8941 in its quotes, or the bare characters that most clients send.
-    private static func key(_ text: String, for node: NodeID) -> StreamID? {
+    /// A string of RFC 8941 in its quotes, or the bare characters that most clients send. Senders with different tokens have
+    /// different keys, whatever they call them.
+    private static func key(_ text: String, token: String?, for node: NodeID) -> StreamID? {
         var bytes = Array(text.utf8)
         if bytes.count >= 2, bytes.first == UInt8(ascii: "\""), bytes.last == UInt8(ascii: "\"") {
             bytes = Array(bytes.dropFirst().dropLast())
@@ -89,6 +92,8 @@ extension Routes {
         guard (1...Limits.requestKeyByteCountMax).contains(bytes.count),
             bytes.allSatisfy({ (0x21...0x7E).contains($0) })
         else { return nil }
+        // A blank is in no name and in no key, so it parts the two.
+        if let token { bytes = Array("\(token) ".utf8) + bytes }
         return bytes.withUnsafeBufferPointer { RequestKeys<RememberedAnswer>.stream(of: $0, for: node) }
     }
 

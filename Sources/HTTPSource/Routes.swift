@@ -1,3 +1,4 @@
+package import Admission
 internal import Delivery
 package import HTTPServing
 package import LogModel
@@ -97,6 +98,9 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     let scheduler: any Scheduler
     let facts: ServiceFacts
     let decoder = BodyDecoder()
+    package internal(set) var gate: AccessGate
+    /// The place of the token with which the request that is being handled came; between requests it means nothing.
+    var grantedToken: Int?
     package internal(set) var figures = HTTPFigures()
     /// The answer to a request without errors given last, by what it says: most requests of a sender are alike.
     var lastAnswers: [SuccessAnswer] = []
@@ -110,13 +114,21 @@ package final class Routes: RequestHandler, @unchecked Sendable {
         reader: any PatternReader,
         deadLetters: any DeadLetterBox,
         scheduler: any Scheduler,
+        gate: AccessGate,
         facts: ServiceFacts
     ) {
         self.collector = collector
         self.reader = reader
         self.deadLetters = deadLetters
         self.scheduler = scheduler
+        self.gate = gate
         self.facts = facts
+    }
+
+    /// Takes a changed policy, for the requests that come from now on.
+    package func replace(_ policy: AccessPolicy) {
+        scheduler.preconditionOnLoop()
+        gate.replace(policy)
     }
 
     private enum Route {
@@ -131,6 +143,17 @@ package final class Routes: RequestHandler, @unchecked Sendable {
             case .deadLetter: [.get, .head, .delete]
             // An answer without an end has no head to show alone.
             case .tail: [.get]
+            }
+        }
+
+        /// What a token must be good for; `nil`: nothing. Whether the process lives is no secret, and who watches it has no token.
+        func scope(of method: HTTPRequest.Method) -> AccessScope? {
+            switch self {
+            case .live: nil
+            case .ingest: .ingest
+            case .health, .databaseHealth, .ready, .stats, .metrics, .patterns, .tail, .deadLetters: .read
+            case .deadLetter: method == .delete ? .admin : .read
+            case .flush, .replay: .admin
             }
         }
     }
@@ -167,7 +190,16 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     }
 
     package func handle(_ request: HTTPRequest, _ responder: Responder) {
-        guard let route = Self.route(request.path) else {
+        let route = Self.route(request.path)
+        // Before anything is said of the path: what there is here is not for strangers.
+        let scope = route.map { $0.scope(of: request.method) } ?? .read
+        switch gate.admit(request, scope: scope, now: scheduler.now) {
+        case .admitted(let token): grantedToken = token
+        case .refused(let refusal):
+            if refusal.status == .tooManyRequests { collector.refused(.rate, recordCount: 1) }
+            return answer(responder, refusal)
+        }
+        guard let route else {
             return answer(
                 responder,
                 .problem(.notFound, "There is nothing at this path; see GET /health and GET /stats.")
