@@ -23,7 +23,7 @@ let package = Package(
         // Core: values and state machines. No I/O, no clock, no concurrency.
         .target(name: "LogModel"),
         .target(name: "JSONBytes"),
-        .target(name: "RecordDecoding", dependencies: ["LogModel", "JSONBytes"]),
+        .target(name: "RecordDecoding", dependencies: ["LogModel", "JSONBytes", "Patterns"]),
         .target(name: "Patterns", dependencies: ["LogModel"]),
         .target(name: "Delivery", dependencies: ["LogModel"]),
 
@@ -66,7 +66,8 @@ let package = Package(
             name: "HTTPSource",
             dependencies: [
                 "LogModel", "JSONBytes", "RecordDecoding", "Delivery", "Ports", "Pipeline", "Telemetry", "HTTPServing",
-            ]
+            ],
+            resources: [.embedInCode("openapi.json")]
         ),
         .target(name: "SystemdNotify", dependencies: ["CSystemd"]),
         .target(name: "Settings", dependencies: ["LogModel"]),
@@ -148,7 +149,8 @@ let package = Package(
         ),
         .testTarget(
             name: "RecordDecodingTests",
-            dependencies: ["RecordDecoding", "LogModel", "PipelineTesting"]
+            dependencies: ["RecordDecoding", "LogModel", "PipelineTesting"],
+            exclude: ["Fixtures"]
         ),
         .testTarget(name: "SettingsTests", dependencies: ["Settings", "LogModel"]),
         .testTarget(

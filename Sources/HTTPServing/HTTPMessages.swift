@@ -87,6 +87,8 @@ package struct HTTPRequest {
 package enum HTTPStatus: Int, Sendable {
     case ok = 200
     case accepted = 202
+    case noContent = 204
+    case notModified = 304
     case badRequest = 400
     case notFound = 404
     case methodNotAllowed = 405
@@ -104,6 +106,8 @@ package enum HTTPStatus: Int, Sendable {
         switch self {
         case .ok: "HTTP/1.1 200 OK\r\n"
         case .accepted: "HTTP/1.1 202 Accepted\r\n"
+        case .noContent: "HTTP/1.1 204 No Content\r\n"
+        case .notModified: "HTTP/1.1 304 Not Modified\r\n"
         case .badRequest: "HTTP/1.1 400 Bad Request\r\n"
         case .notFound: "HTTP/1.1 404 Not Found\r\n"
         case .methodNotAllowed: "HTTP/1.1 405 Method Not Allowed\r\n"
