@@ -1,5 +1,6 @@
 internal import Delivery
 internal import HTTPServing
+internal import HTTPWire
 internal import JSONBytes
 internal import LogModel
 internal import Pipeline
@@ -14,19 +15,15 @@ extension Routes {
         if let refusal = collector.refusal {
             return refuse(refusal, responder)
         }
-        if let encoding = request.header("content-encoding"), encoding.lowercased() != "identity" {
-            return answer(
-                responder,
-                .problem(
-                    .unsupportedMediaType,
-                    "Send the body without Content-Encoding.",
-                    headers: [("Accept-Encoding", "identity")]
-                )
-            )
+        expand(request, responder) { request in
+            if let key = request.header(.idempotencyKey) {
+                return takeInOnce(request, requiresTenant: requiresTenant, key: key, responder)
+            }
+            takeIn(request, requiresTenant: requiresTenant, responder)
         }
-        if let key = request.header("idempotency-key") {
-            return takeInOnce(request, requiresTenant: requiresTenant, key: key, responder)
-        }
+    }
+
+    private func takeIn(_ request: HTTPRequest, requiresTenant: Bool, _ responder: Responder) {
         takeIn(request, requiresTenant: requiresTenant, key: nil) { outcome in
             switch outcome {
             case .malformed(let malformed): self.answer(responder, self.malformedAnswer(malformed))
@@ -50,15 +47,13 @@ extension Routes {
     ) {
         let matchedBefore = collector.counters.matched
         collector.beginRequest(key: key)
-        let contentType = request.header("content-type") ?? ""
-        let result = request.withBody { body in
-            var contentType = contentType
-            return contentType.withUTF8 { type in
-                decoder.decode(body, contentType: type, rules: RecordRules(requiresTenant: requiresTenant)) { record in
-                    self.collector.fold(record)
-                    return nil
-                }
-            }
+        let result = decoder.decode(
+            request.body,
+            contentType: request.header(.contentType)?.bytes,
+            rules: RecordRules(requiresTenant: requiresTenant)
+        ) { record in
+            self.collector.fold(record)
+            return nil
         }
         switch result {
         case .failure(let malformed):

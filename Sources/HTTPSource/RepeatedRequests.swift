@@ -1,5 +1,6 @@
 internal import Delivery
 internal import HTTPServing
+internal import HTTPWire
 internal import JSONBytes
 internal import LogModel
 internal import Pipeline
@@ -17,7 +18,7 @@ package struct RememberedAnswer {
 // `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a request sent again counts once. Within ten minutes this process
 // remembers its answer; beyond, and after a restart, its key is the name of its batch, which spool and sinks take once.
 extension Routes {
-    func takeInOnce(_ request: HTTPRequest, requiresTenant: Bool, key text: String, _ responder: Responder) {
+    func takeInOnce(_ request: HTTPRequest, requiresTenant: Bool, key text: HTTPText, _ responder: Responder) {
         guard let key = Self.key(text, for: facts.nodeID) else {
             let bound = Limits.requestKeyByteCountMax
             return answer(
@@ -25,7 +26,7 @@ extension Routes {
                 .problem(.badRequest, "Idempotency-Key takes 1 to \(bound) visible ASCII characters, in quotes or not.")
             )
         }
-        let body = request.withBody { XXH64.hash($0) }
+        let body = XXH64.hash(request.body)
         switch requestKeys.look(key, body: body, now: scheduler.now) {
         case .misused:
             answer(
@@ -81,8 +82,8 @@ extension Routes {
     }
 
     /// A string of RFC 8941 in its quotes, or the bare characters that most clients send.
-    private static func key(_ text: String, for node: NodeID) -> StreamID? {
-        var bytes = Array(text.utf8)
+    private static func key(_ text: HTTPText, for node: NodeID) -> StreamID? {
+        var bytes = Array(text.bytes)
         if bytes.count >= 2, bytes.first == UInt8(ascii: "\""), bytes.last == UInt8(ascii: "\"") {
             bytes = Array(bytes.dropFirst().dropLast())
         }

@@ -1,5 +1,6 @@
 internal import Delivery
 package import HTTPServing
+internal import HTTPWire
 package import LogModel
 package import Pipeline
 package import Ports
@@ -98,6 +99,8 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     let facts: ServiceFacts
     let decoder = BodyDecoder()
     package internal(set) var figures = HTTPFigures()
+    /// What listens for these routes; its figures are shown with theirs.
+    package weak var server: HTTPServer?
     /// The answer to a request without errors given last, by what it says: most requests of a sender are alike.
     var lastAnswers: [SuccessAnswer] = []
     /// Requests with an `Idempotency-Key`, and who sent one again while the first was under way.
@@ -135,7 +138,7 @@ package final class Routes: RequestHandler, @unchecked Sendable {
         }
     }
 
-    private static func route(_ path: Substring) -> Route? {
+    private static func route(_ path: HTTPText) -> Route? {
         switch path {
         case "/ingest", "/ingest/batch": .ingest(requiresTenant: false)
         case "/logs/ingest", "/v1/logs/ingest": .ingest(requiresTenant: true)
@@ -154,10 +157,13 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     }
 
     /// `/v1/dead-letters/ID` and `/v1/dead-letters/ID/replay`.
-    private static func deadLetterRoute(_ path: Substring) -> Route? {
-        let prefix = "/v1/dead-letters/"
+    private static func deadLetterRoute(_ path: HTTPText) -> Route? {
+        let prefix: StaticString = "/v1/dead-letters/"
         guard path.hasPrefix(prefix) else { return nil }
-        let parts = path.dropFirst(prefix.count).split(separator: "/", omittingEmptySubsequences: false)
+        let parts = String(path.dropFirst(prefix.utf8CodeUnitCount)).split(
+            separator: "/",
+            omittingEmptySubsequences: false
+        )
         guard let id = parts.first.flatMap({ Int64($0) }), id > 0 else { return nil }
         switch parts.dropFirst() {
         case []: return .deadLetter(id)
@@ -174,7 +180,7 @@ package final class Routes: RequestHandler, @unchecked Sendable {
             )
         }
         guard route.methods.contains(request.method) else {
-            let allowed = route.methods.map(\.rawValue).joined(separator: ", ")
+            let allowed = route.methods.map { "\($0.name)" }.joined(separator: ", ")
             return answer(
                 responder,
                 .problem(.methodNotAllowed, "This path takes \(allowed).", headers: [("Allow", allowed)])
