@@ -356,6 +356,7 @@ extension Routes {
             "Requests whose Idempotency-Key had come before.",
             figures.repeatedRequestCount
         )
+        addConnections(server?.figures ?? HTTPServerFigures(), to: &page)
         page.add(.gauge, "logboom_request_keys", "Idempotency-Keys remembered.", requestKeys.count)
         page.add(
             .counter,
@@ -374,5 +375,46 @@ extension Routes {
             process.writtenByteCount ?? 0
         )
         return HTTPAnswer(.ok, contentType: MetricsPage.contentType, body: Array(page.text.utf8))
+    }
+
+    private func addConnections(_ figures: HTTPServerFigures, to page: inout MetricsPage) {
+        page.add(.gauge, "logboom_http_connections", "Connections open.", figures.connectionCount)
+        page.add(.counter, "logboom_http_connections_total", "Connections taken on.", figures.connectionOpenedCount)
+        page.add(
+            .counter,
+            "logboom_http_connections_evicted_total",
+            "Idle connections closed to make room for new ones.",
+            figures.connectionEvictedCount
+        )
+        page.add(
+            .counter,
+            "logboom_http_connections_refused_total",
+            "Connections closed at once because all others were busy.",
+            figures.connectionRefusedCount
+        )
+        page.add(
+            .counter,
+            "logboom_http_request_timeouts_total",
+            "Requests that did not arrive in time.",
+            figures.requestTimeoutCount
+        )
+        page.add(
+            .counter,
+            "logboom_http_slow_bodies_total",
+            "Requests given up because they came slowly while others waited for their memory.",
+            figures.slowBodyCount
+        )
+        page.add(
+            .counter,
+            "logboom_http_body_waits_total",
+            "Times that a connection had to wait with the rest of a body until there was room.",
+            figures.bodyWaitCount
+        )
+        page.add(
+            .gauge,
+            "logboom_http_body_bytes",
+            "Memory of requests that have not arrived whole.",
+            figures.bodyByteCount
+        )
     }
 }

@@ -1,6 +1,7 @@
 internal import Admission
 internal import Delivery
 internal import HTTPServing
+internal import HTTPWire
 internal import JSONBytes
 internal import LogModel
 internal import Pipeline
@@ -15,19 +16,15 @@ extension Routes {
         if let refusal = collector.refusal {
             return refuse(refusal, responder)
         }
-        if let encoding = request.header("content-encoding"), encoding.lowercased() != "identity" {
-            return answer(
-                responder,
-                .problem(
-                    .unsupportedMediaType,
-                    "Send the body without Content-Encoding.",
-                    headers: [("Accept-Encoding", "identity")]
-                )
-            )
+        expand(request, responder) { request in
+            if let key = request.header(.idempotencyKey) {
+                return takeInOnce(request, at: route, key: key, responder)
+            }
+            takeIn(request, at: route, responder)
         }
-        if let key = request.header("idempotency-key") {
-            return takeInOnce(request, at: route, key: key, responder)
-        }
+    }
+
+    private func takeIn(_ request: HTTPRequest, at route: IntakeRoute, _ responder: Responder) {
         takeIn(request, at: route, key: nil) { taken in
             switch taken {
             case .malformed(let malformed): self.answer(responder, self.answer(malformed, at: route))
@@ -51,25 +48,23 @@ extension Routes {
     ) {
         let matchedBefore = collector.counters.matched
         collector.beginRequest(key: key)
-        let token = grantedToken
-        var contentType = request.header("content-type") ?? ""
-        var tenant = route.tenantHeader.flatMap { request.header("\($0)") } ?? ""
+        let token = request.grant
+        let tenant = route.tenantHeader.flatMap { request.head.header(named: $0) }?.bytes
         let result = withFixedSource(of: token) { source in
-            request.withBody { body in
-                contentType.withUTF8 { type in
-                    tenant.withUTF8 { tenant in
-                        decoder.decode(body, at: route, contentType: type, tenant: tenant) { record in
-                            if let source {
-                                var record = record
-                                record.source = source
-                                self.collector.fold(record)
-                            } else {
-                                self.collector.fold(record)
-                            }
-                            return nil
-                        }
-                    }
+            decoder.decode(
+                request.body,
+                at: route,
+                contentType: request.header(.contentType)?.bytes,
+                tenant: tenant ?? ByteView(start: nil, count: 0)
+            ) { record in
+                if let source {
+                    var record = record
+                    record.source = source
+                    self.collector.fold(record)
+                } else {
+                    self.collector.fold(record)
                 }
+                return nil
             }
         }
         switch result {
@@ -78,7 +73,7 @@ extension Routes {
             give(.malformed(malformed))
         case .success(let summary):
             let matched = collector.counters.matched - matchedBefore
-            if let token { gate.charge(summary.accepted, token: token, now: scheduler.now) }
+            gate.charge(summary.accepted, token: token, now: scheduler.now)
             figures.cutRecordCount += summary.truncated
             figures.attributeCutRecordCount += summary.attributesDropped
             collector.endRequest(received: summary.received, failed: summary.failed) { receipt in
@@ -88,8 +83,8 @@ extension Routes {
     }
 
     /// The source that the token of this place gives to all records, if it does.
-    private func withFixedSource<Value>(of token: Int?, _ use: (ByteView?) -> Value) -> Value {
-        guard let token, var source = gate.token(at: token)?.source else { return use(nil) }
+    private func withFixedSource<Value>(of token: HTTPGrant, _ use: (ByteView?) -> Value) -> Value {
+        guard var source = gate.token(of: token)?.source else { return use(nil) }
         return source.withUTF8 { use($0) }
     }
 

@@ -1,6 +1,7 @@
 internal import Admission
 internal import Delivery
 internal import HTTPServing
+internal import HTTPWire
 internal import JSONBytes
 internal import LogModel
 internal import Pipeline
@@ -18,16 +19,15 @@ package struct RememberedAnswer {
 // `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a request sent again counts once. Within ten minutes this process
 // remembers its answer; beyond, and after a restart, its key is the name of its batch, which spool and sinks take once.
 extension Routes {
-    func takeInOnce(_ request: HTTPRequest, at route: IntakeRoute, key text: String, _ responder: Responder) {
-        guard let key = Self.key(text, token: grantedToken.flatMap { gate.token(at: $0) }?.name, for: facts.nodeID)
-        else {
+    func takeInOnce(_ request: HTTPRequest, at route: IntakeRoute, key text: HTTPText, _ responder: Responder) {
+        guard let key = Self.key(text, token: gate.token(of: request.grant)?.name, for: facts.nodeID) else {
             let bound = Limits.requestKeyByteCountMax
             return answer(
                 responder,
                 .problem(.badRequest, "Idempotency-Key takes 1 to \(bound) visible ASCII characters, in quotes or not.")
             )
         }
-        let body = request.withBody { XXH64.hash($0) }
+        let body = XXH64.hash(request.body)
         switch requestKeys.look(key, body: body, now: scheduler.now) {
         case .misused:
             answer(
@@ -84,8 +84,8 @@ extension Routes {
 
     /// A string of RFC 8941 in its quotes, or the bare characters that most clients send. Senders with different tokens have
     /// different keys, whatever they call them.
-    private static func key(_ text: String, token: String?, for node: NodeID) -> StreamID? {
-        var bytes = Array(text.utf8)
+    private static func key(_ text: HTTPText, token: String?, for node: NodeID) -> StreamID? {
+        var bytes = Array(text.bytes)
         if bytes.count >= 2, bytes.first == UInt8(ascii: "\""), bytes.last == UInt8(ascii: "\"") {
             bytes = Array(bytes.dropFirst().dropLast())
         }

@@ -61,8 +61,7 @@ extension SettingDefinition {
         static let memoryLimit = (4 << 20)...(4 << 30)
         static let diskLimit = (1 << 20)...(1 << 40)
         static let retentionDays = 1...36_500
-        /// All bodies together may take ``Limits/bodyBytesInFlightMax``: one larger than that could never come in.
-        static let httpBodyLimit = (1 << 10)...Limits.bodyBytesInFlightMax
+        static let httpBodyLimit = (1 << 10)...Limits.bodyByteCountMax
     }
 
     /// One row a key, in the order of ``SettingKey``.
