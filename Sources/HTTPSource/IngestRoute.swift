@@ -24,10 +24,11 @@ extension Routes {
     }
 
     private func takeIn(_ request: HTTPRequest, requiresTenant: Bool, _ responder: Responder) {
-        takeIn(request, requiresTenant: requiresTenant, key: nil) { outcome in
-            switch outcome {
-            case .malformed(let malformed): self.answer(responder, self.malformedAnswer(malformed))
-            case .taken(let summary, let matched, let receipt):
+        switch takeIn(request, requiresTenant: requiresTenant, key: nil) {
+        case .malformed(let malformed): answer(responder, malformedAnswer(malformed))
+        case .taken(let summary, let matched, nil): answer(responder, answer(summary, matched: matched, .folded))
+        case .taken(let summary, let matched, let waiter?):
+            waiter.whenGiven { receipt in
                 self.answer(responder, self.answer(summary, matched: matched, receipt))
             }
         }
@@ -35,16 +36,12 @@ extension Routes {
 
     enum IntakeOutcome {
         case malformed(MalformedBody)
-        case taken(BodySummary, matched: Int, Receipt)
+        /// Without a waiter the records are folded, and none has to be durable.
+        case taken(BodySummary, matched: Int, Collector.Waiter?)
     }
 
-    /// Decodes the body and folds its records; `give` is called once, now or when those that have to be durable are.
-    func takeIn(
-        _ request: HTTPRequest,
-        requiresTenant: Bool,
-        key: StreamID?,
-        give: @escaping (IntakeOutcome) -> Void
-    ) {
+    /// Decodes the body and folds its records.
+    func takeIn(_ request: HTTPRequest, requiresTenant: Bool, key: StreamID?) -> IntakeOutcome {
         let matchedBefore = collector.counters.matched
         collector.beginRequest(key: key)
         let result = decoder.decode(
@@ -57,13 +54,13 @@ extension Routes {
         }
         switch result {
         case .failure(let malformed):
-            collector.endRequest(received: 1, failed: 1) { _ in }
-            give(.malformed(malformed))
+            // Nobody waits: nothing was folded.
+            _ = collector.endRequest(received: 1, failed: 1)
+            return .malformed(malformed)
         case .success(let summary):
             let matched = collector.counters.matched - matchedBefore
-            collector.endRequest(received: summary.received, failed: summary.failed) { receipt in
-                give(.taken(summary, matched: matched, receipt))
-            }
+            let waiter = collector.endRequest(received: summary.received, failed: summary.failed)
+            return .taken(summary, matched: matched, waiter)
         }
     }
 

@@ -46,39 +46,49 @@ extension Routes {
             requestKeys.answered(key, with: remembered)
             answer(responder, Self.answer(remembered))
         case .new:
-            takeIn(request, requiresTenant: requiresTenant, key: key) { self.tookIn($0, key, responder) }
+            switch takeIn(request, requiresTenant: requiresTenant, key: key) {
+            case .malformed(let malformed):
+                requestKeys.released(key)
+                for responder in [responder] + takeWaiting(for: key) { answer(responder, malformedAnswer(malformed)) }
+            case .taken(let summary, let matched, nil): tookIn(summary, matched, .folded, key, responder)
+            case .taken(let summary, let matched, let waiter?):
+                waiter.whenGiven { self.tookIn(summary, matched, $0, key, responder) }
+            }
         }
     }
 
-    private func tookIn(_ outcome: IntakeOutcome, _ key: StreamID, _ responder: Responder) {
-        let waiting = waitingForKey.removeValue(forKey: key) ?? []
-        switch outcome {
-        case .malformed(let malformed):
-            requestKeys.released(key)
-            for responder in [responder] + waiting { answer(responder, malformedAnswer(malformed)) }
-        case .taken(let summary, let matched, let receipt):
-            let first = answer(summary, matched: matched, receipt)
-            var remembered = RememberedAnswer(
-                status: first.status,
-                accepted: summary.accepted,
-                matched: matched,
-                failed: summary.failed,
-                durable: 0
-            )
-            switch receipt {
-            case .folded: break
-            case .durable(let count): remembered.durable = facts.keepsNothing ? 0 : count
-            // Counted, and still not durable: whoever asks again is told just that.
-            case .timedOut: remembered.status = .accepted
-            }
-            if summary.accepted == 0 {
-                requestKeys.released(key)
-            } else {
-                requestKeys.answered(key, with: remembered)
-            }
-            answer(responder, first)
-            for responder in waiting { answer(responder, Self.answer(remembered)) }
+    private func takeWaiting(for key: StreamID) -> [Responder] {
+        waitingForKey.removeValue(forKey: key) ?? []
+    }
+
+    private func tookIn(
+        _ summary: BodySummary,
+        _ matched: Int,
+        _ receipt: Receipt,
+        _ key: StreamID,
+        _ responder: Responder
+    ) {
+        let first = answer(summary, matched: matched, receipt)
+        var remembered = RememberedAnswer(
+            status: first.status,
+            accepted: summary.accepted,
+            matched: matched,
+            failed: summary.failed,
+            durable: 0
+        )
+        switch receipt {
+        case .folded: break
+        case .durable(let count): remembered.durable = facts.keepsNothing ? 0 : count
+        // Counted, and still not durable: whoever asks again is told just that.
+        case .timedOut: remembered.status = .accepted
         }
+        if summary.accepted == 0 {
+            requestKeys.released(key)
+        } else {
+            requestKeys.answered(key, with: remembered)
+        }
+        answer(responder, first)
+        for responder in takeWaiting(for: key) { answer(responder, Self.answer(remembered)) }
     }
 
     /// A string of RFC 8941 in its quotes, or the bare characters that most clients send.
