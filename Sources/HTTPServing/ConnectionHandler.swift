@@ -8,10 +8,8 @@ internal import NIOCore
 /// The bytes of a request that comes whole are looked at where the socket was read into; only the rest of one that is cut is
 /// kept (``unread``). While an answer is outstanding a client may send ``Limits/requestAheadByteCountMax`` ahead, then it
 /// waits in its own socket buffer. Event loop only.
-final class ConnectionHandler: ChannelDuplexHandler {
+final class ConnectionHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
-    typealias InboundOut = Never
-    typealias OutboundIn = Never
     typealias OutboundOut = ByteBuffer
 
     private enum Phase {
@@ -26,7 +24,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case closing
     }
 
-    private unowned let server: HTTPServer
+    /// Lets go of this connection when it ends.
+    private let server: HTTPServer
     private let door: HTTPDoor
     private var context: ChannelHandlerContext?
     private var phase = Phase.reading
@@ -132,10 +131,28 @@ final class ConnectionHandler: ChannelDuplexHandler {
             needsFlush = false
             context.flush()
         }
+        // Nearly always there is nothing left, and SwiftNIO reads on by itself.
+        if unread != nil, !isReadHeld, !mayRead { hold(context) }
     }
 
-    func read(context: ChannelHandlerContext) {
-        if mayRead { context.read() } else { isReadHeld = true }
+    /// Reads no more until ``resumeReading()``: what the client sends waits in the kernel.
+    private func hold(_ context: ChannelHandlerContext) {
+        isReadHeld = true
+        setReading(false, context)
+    }
+
+    private func letGo(_ context: ChannelHandlerContext) {
+        guard isReadHeld else { return }
+        isReadHeld = false
+        setReading(true, context)
+    }
+
+    private func setReading(_ reads: Bool, _ context: ChannelHandlerContext) {
+        do {
+            try context.channel.syncOptions?.setOption(.autoRead, value: reads)
+        } catch {
+            // The channel is closed: nothing is read in either case.
+        }
     }
 
     /// Whether less of the request has come since the last sweep but one than ``HTTPServerBounds/slowBodyByteCount``. Asked at each
@@ -165,11 +182,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// There may be room again, for what was held up.
     func resumeReading() {
-        guard isReadHeld, mayRead else { return }
+        guard isReadHeld, mayRead, let context else { return }
         paceTick = server.tick
         paceByteCount = heldByteCount
-        isReadHeld = false
-        context?.read()
+        letGo(context)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -365,10 +381,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             written(isReadWhole: isReadWhole)
         }
         // Whatever still comes is read and thrown away until then.
-        if isReadHeld {
-            isReadHeld = false
-            context.read()
-        }
+        letGo(context)
     }
 
     /// The last answer is with the kernel.

@@ -47,6 +47,14 @@ package final class HTTPServer: @unchecked Sendable {
     private var keepAliveHead: [UInt8] = []
     private var closeHead: [UInt8] = []
     private var scratch = ByteBuffer()
+    private var lastAnswer: LastAnswer?
+
+    /// An answer and its bytes, good within the second. Holds the body, so its memory is nobody else's meanwhile.
+    private struct LastAnswer {
+        var answer: HTTPAnswer
+        var body: UnsafeRawPointer?
+        var bytes: ByteBuffer
+    }
 
     package init(loop: any EventLoop, bounds: HTTPServerBounds, handler: any RequestHandler) {
         self.loop = loop
@@ -285,6 +293,20 @@ package final class HTTPServer: @unchecked Sendable {
     /// copied: nine small writes would cost a fifteenth of a request.
     func encode(_ answer: HTTPAnswer, isKeptAlive: Bool, isHead: Bool) -> ByteBuffer {
         refreshHeads()
+        // Most answers are the one before once more, with the same memory for a body.
+        let isPlain = isKeptAlive && !isHead && answer.headers.isEmpty
+        let body = answer.body.withUnsafeBufferPointer { UnsafeRawPointer($0.baseAddress) }
+        if isPlain, let last = lastAnswer, last.body == body, last.answer.status == answer.status,
+            last.answer.body.count == answer.body.count, last.answer.contentType == answer.contentType
+        {
+            return last.bytes
+        }
+        let bytes = write(answer, isKeptAlive: isKeptAlive, isHead: isHead)
+        if isPlain, answer.body.count <= 256 { lastAnswer = LastAnswer(answer: answer, body: body, bytes: bytes) }
+        return bytes
+    }
+
+    private func write(_ answer: HTTPAnswer, isKeptAlive: Bool, isHead: Bool) -> ByteBuffer {
         // Memory of the answer before, unless that one has not left yet, or was a page whose memory nobody needs again.
         if scratch.capacity > 16 * 1024 { scratch = ByteBuffer() }
         scratch.clear(minimumCapacity: 512)
@@ -333,6 +355,7 @@ package final class HTTPServer: @unchecked Sendable {
         let second = Int64(time(nil))
         guard second != headSecond else { return }
         headSecond = second
+        lastAnswer = nil
         var now = time_t(second)
         var parts = tm()
         gmtime_r(&now, &parts)
@@ -343,7 +366,7 @@ package final class HTTPServer: @unchecked Sendable {
             "Date: \(days[Int(parts.tm_wday)]), \(two(parts.tm_mday)) \(months[Int(parts.tm_mon)]) "
             + "\(parts.tm_year + 1900) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) GMT\r\n"
             + "X-Content-Type-Options: nosniff\r\nConnection: "
-        let hint = Int(Limits.connectionIdleTimeout.seconds) - 5
+        let hint = max(1, Int((bounds.idleTimeout - Limits.keepAliveMargin).seconds))
         keepAliveHead = Array((common + "keep-alive\r\nKeep-Alive: timeout=\(hint)\r\n").utf8)
         closeHead = Array((common + "close\r\n").utf8)
     }

@@ -25,10 +25,12 @@ extension Routes {
     }
 
     private func takeIn(_ request: HTTPRequest, at route: IntakeRoute, _ responder: Responder) {
-        takeIn(request, at: route, key: nil) { taken in
-            switch taken {
-            case .malformed(let malformed): self.answer(responder, self.answer(malformed, at: route))
-            case .taken(let summary, let matched, let receipt):
+        switch takeIn(request, at: route, key: nil) {
+        case .malformed(let malformed): answer(responder, answer(malformed, at: route))
+        case .taken(let summary, let matched, nil):
+            answer(responder, answer(summary, at: route, matched: matched, .folded))
+        case .taken(let summary, let matched, let waiter?):
+            waiter.whenGiven { receipt in
                 self.answer(responder, self.answer(summary, at: route, matched: matched, receipt))
             }
         }
@@ -36,16 +38,12 @@ extension Routes {
 
     enum TakenIn {
         case malformed(MalformedBody)
-        case taken(BodySummary, matched: Int, Receipt)
+        /// Without a waiter the records are folded, and none has to be durable.
+        case taken(BodySummary, matched: Int, Collector.Waiter?)
     }
 
-    /// Decodes the body and folds its records; `give` is called once, now or when those that have to be durable are.
-    func takeIn(
-        _ request: HTTPRequest,
-        at route: IntakeRoute,
-        key: StreamID?,
-        give: @escaping (TakenIn) -> Void
-    ) {
+    /// Decodes the body and folds its records.
+    func takeIn(_ request: HTTPRequest, at route: IntakeRoute, key: StreamID?) -> TakenIn {
         let matchedBefore = collector.counters.matched
         collector.beginRequest(key: key)
         let token = request.grant
@@ -69,16 +67,16 @@ extension Routes {
         }
         switch result {
         case .failure(let malformed):
-            collector.endRequest(received: 1, failed: 1) { _ in }
-            give(.malformed(malformed))
+            // Nobody waits: nothing was folded.
+            _ = collector.endRequest(received: 1, failed: 1)
+            return .malformed(malformed)
         case .success(let summary):
             let matched = collector.counters.matched - matchedBefore
             gate.charge(summary.accepted, token: token, now: scheduler.now)
             figures.cutRecordCount += summary.truncated
             figures.attributeCutRecordCount += summary.attributesDropped
-            collector.endRequest(received: summary.received, failed: summary.failed) { receipt in
-                give(.taken(summary, matched: matched, receipt))
-            }
+            let waiter = collector.endRequest(received: summary.received, failed: summary.failed)
+            return .taken(summary, matched: matched, waiter)
         }
     }
 

@@ -47,39 +47,52 @@ extension Routes {
             requestKeys.answered(key, with: remembered)
             answer(responder, answer(remembered, at: route))
         case .new:
-            takeIn(request, at: route, key: key) { self.tookIn($0, at: route, key, responder) }
+            switch takeIn(request, at: route, key: key) {
+            case .malformed(let malformed):
+                requestKeys.released(key)
+                for responder in [responder] + takeWaiting(for: key) {
+                    answer(responder, answer(malformed, at: route))
+                }
+            case .taken(let summary, let matched, nil): tookIn(summary, matched, .folded, at: route, key, responder)
+            case .taken(let summary, let matched, let waiter?):
+                waiter.whenGiven { self.tookIn(summary, matched, $0, at: route, key, responder) }
+            }
         }
     }
 
-    private func tookIn(_ taken: TakenIn, at route: IntakeRoute, _ key: StreamID, _ responder: Responder) {
-        let waiting = waitingForKey.removeValue(forKey: key) ?? []
-        switch taken {
-        case .malformed(let malformed):
-            requestKeys.released(key)
-            for responder in [responder] + waiting { answer(responder, answer(malformed, at: route)) }
-        case .taken(let summary, let matched, let receipt):
-            let first = answer(summary, at: route, matched: matched, receipt)
-            var remembered = RememberedAnswer(
-                status: first.status,
-                accepted: summary.accepted,
-                matched: matched,
-                failed: summary.failed,
-                durable: 0
-            )
-            switch receipt {
-            case .folded: break
-            case .durable(let count): remembered.durable = facts.keepsNothing ? 0 : count
-            // Counted, and still not durable: whoever asks again is told just that.
-            case .timedOut: remembered.status = .accepted
-            }
-            if summary.accepted == 0 {
-                requestKeys.released(key)
-            } else {
-                requestKeys.answered(key, with: remembered)
-            }
-            answer(responder, first)
-            for responder in waiting { answer(responder, answer(remembered, at: route)) }
+    private func takeWaiting(for key: StreamID) -> [Responder] {
+        waitingForKey.removeValue(forKey: key) ?? []
+    }
+
+    private func tookIn(
+        _ summary: BodySummary,
+        _ matched: Int,
+        _ receipt: Receipt,
+        at route: IntakeRoute,
+        _ key: StreamID,
+        _ responder: Responder
+    ) {
+        let first = answer(summary, at: route, matched: matched, receipt)
+        var remembered = RememberedAnswer(
+            status: first.status,
+            accepted: summary.accepted,
+            matched: matched,
+            failed: summary.failed,
+            durable: 0
+        )
+        switch receipt {
+        case .folded: break
+        case .durable(let count): remembered.durable = facts.keepsNothing ? 0 : count
+        // Counted, and still not durable: whoever asks again is told just that.
+        case .timedOut: remembered.status = .accepted
         }
+        if summary.accepted == 0 {
+            requestKeys.released(key)
+        } else {
+            requestKeys.answered(key, with: remembered)
+        }
+        answer(responder, first)
+        for responder in takeWaiting(for: key) { answer(responder, answer(remembered, at: route)) }
     }
 
     /// A string of RFC 8941 in its quotes, or the bare characters that most clients send. Senders with different tokens have

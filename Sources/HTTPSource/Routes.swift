@@ -105,8 +105,8 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     package internal(set) var gate: AccessGate
     private let table = RouteTable()
     package internal(set) var figures = HTTPFigures()
-    /// What listens for these routes; its figures are shown with theirs.
-    package weak var server: HTTPServer?
+    /// What listens for these routes; its figures are shown with theirs. Both last as long as the process.
+    package var server: HTTPServer?
     /// The answer to a request without errors given last, by what it says: most requests of a sender are alike.
     var lastAnswers: [SuccessAnswer] = []
     /// Requests with an `Idempotency-Key`, and who sent one again while the first was under way.

@@ -87,6 +87,8 @@ public enum Limits {
     /// A connection with no complete request for this long is closed. The `Keep-Alive` hint says five seconds less, so that
     /// the client's side gives up first and never writes into a closing connection.
     public static let connectionIdleTimeout = Duration.seconds(75)
+    /// How much earlier the `Keep-Alive` hint ends than the connection.
+    public static let keepAliveMargin = Duration.seconds(5)
     /// From a request's first byte to its last.
     public static let requestReadTimeout = Duration.seconds(30)
     /// Clients of the log stream at once.

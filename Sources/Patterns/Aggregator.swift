@@ -19,6 +19,18 @@ public struct Aggregator: ~Copyable {
         public var message: ByteView
         /// Whether it is in the awaited batch.
         public var isAwaited: Bool
+        /// As ``Aggregator/isFull`` is now.
+        public var isFull: Bool
+    }
+
+    /// What is looked at after each request, in one look: asking for each figure copies the whole aggregator each time.
+    public struct Standing: Sendable {
+        public var recordCount: Int
+        /// As ``Aggregator/openByteCount``.
+        public var openByteCount: Int
+        /// As ``Aggregator/byteCount``.
+        public var byteCount: Int
+        public var isFull: Bool
     }
 
     /// Which open batch to seal.
@@ -58,6 +70,16 @@ public struct Aggregator: ~Copyable {
 
     /// Bytes of the open batches alone: what sealing gives back.
     public var openByteCount: Int { ordinary.byteCount + awaited.byteCount + keyed.byteCount }
+
+    public var standing: Standing {
+        let open = openByteCount
+        return Standing(
+            recordCount: recordCount,
+            openByteCount: open,
+            byteCount: open + engine.miner.byteCount + origins.byteCount,
+            isFull: isFull
+        )
+    }
 
     /// Whether a batch must be sealed before another record is folded: no room for one more series.
     public var isFull: Bool { ordinary.isFull || awaited.isFull || keyed.isFull }
@@ -99,7 +121,13 @@ public struct Aggregator: ~Copyable {
         } else {
             ordinary.fold(record, template, origin, severity, seen: seen, now: now, engine: &engine)
         }
-        return Outcome(severity: severity, isMatched: isMatched, message: record.message, isAwaited: isAwaited)
+        return Outcome(
+            severity: severity,
+            isMatched: isMatched,
+            message: record.message,
+            isAwaited: isAwaited,
+            isFull: isFull
+        )
     }
 
     private mutating func templateNumber(_ message: ByteView) -> (Int32, isMatched: Bool) {
