@@ -23,7 +23,7 @@ let package = Package(
         // Core: values and state machines. No I/O, no clock, no concurrency.
         .target(name: "LogModel"),
         .target(name: "JSONBytes"),
-        .target(name: "RecordDecoding", dependencies: ["LogModel", "JSONBytes"]),
+        .target(name: "RecordDecoding", dependencies: ["LogModel", "JSONBytes", "Patterns"]),
         .target(name: "Patterns", dependencies: ["LogModel"]),
         .target(name: "Delivery", dependencies: ["LogModel"]),
         .target(name: "Admission", dependencies: ["LogModel"]),
@@ -70,7 +70,8 @@ let package = Package(
             dependencies: [
                 "LogModel", "JSONBytes", "RecordDecoding", "Delivery", "Admission", "Ports", "Pipeline", "Telemetry",
                 "HTTPServing",
-            ]
+            ],
+            resources: [.embedInCode("openapi.json")]
         ),
         .target(name: "SystemdNotify", dependencies: ["CSystemd"]),
         .target(name: "Settings", dependencies: ["LogModel", "Admission"]),
@@ -154,7 +155,8 @@ let package = Package(
         ),
         .testTarget(
             name: "RecordDecodingTests",
-            dependencies: ["RecordDecoding", "LogModel", "PipelineTesting"]
+            dependencies: ["RecordDecoding", "LogModel", "PipelineTesting"],
+            exclude: ["Fixtures"]
         ),
         .testTarget(name: "SettingsTests", dependencies: ["Settings", "Admission", "LogModel"]),
         .testTarget(

@@ -102,6 +102,8 @@ package struct HTTPRequest {
 package enum HTTPStatus: Int, Sendable {
     case ok = 200
     case accepted = 202
+    case noContent = 204
+    case notModified = 304
     case badRequest = 400
     case unauthorized = 401
     case forbidden = 403
@@ -122,6 +124,8 @@ package enum HTTPStatus: Int, Sendable {
         switch self {
         case .ok: "HTTP/1.1 200 OK\r\n"
         case .accepted: "HTTP/1.1 202 Accepted\r\n"
+        case .noContent: "HTTP/1.1 204 No Content\r\n"
+        case .notModified: "HTTP/1.1 304 Not Modified\r\n"
         case .badRequest: "HTTP/1.1 400 Bad Request\r\n"
         case .unauthorized: "HTTP/1.1 401 Unauthorized\r\n"
         case .forbidden: "HTTP/1.1 403 Forbidden\r\n"

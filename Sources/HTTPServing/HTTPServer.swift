@@ -165,6 +165,12 @@ package final class HTTPServer: @unchecked Sendable {
         scratch.writeStaticString(answer.status.line)
         let head = isKeptAlive ? keepAliveHead : closeHead
         head.withUnsafeBytes { _ = scratch.writeBytes($0) }
+        if answer.status == .noContent || answer.status == .notModified {
+            // Neither has a body; the first must not even state a length of zero (RFC 9110, 8.6).
+            for header in answer.headers { scratch.writeString("\(header.name): \(header.value)\r\n") }
+            scratch.writeStaticString("\r\n")
+            return scratch
+        }
         if answer.contentType == "application/json" && answer.headers.isEmpty {
             scratch.writeStaticString("Content-Type: application/json\r\nContent-Length: ")
         } else {

@@ -190,6 +190,15 @@ extension Routes {
         )
         page.add(
             .counter,
+            "logboom_records_cut_total",
+            "Accepted records of which a part was left out at a bound.",
+            [
+                ([("part", "message")], figures.cutRecordCount),
+                ([("part", "attributes")], figures.attributeCutRecordCount),
+            ]
+        )
+        page.add(
+            .counter,
             "logboom_records_dropped_total",
             "Accepted records lost, with a line in the log.",
             counters.dropped

@@ -49,7 +49,7 @@ enum Rules {
     static let all: [Rule] = [
         Rule(target: "LogModel", layer: .core),
         Rule(target: "JSONBytes", layer: .core),
-        Rule(target: "RecordDecoding", layer: .core, targets: ["LogModel", "JSONBytes"]),
+        Rule(target: "RecordDecoding", layer: .core, targets: ["LogModel", "JSONBytes", "Patterns"]),
         Rule(target: "Patterns", layer: .core, targets: ["LogModel"]),
         Rule(target: "Delivery", layer: .core, targets: ["LogModel"]),
         Rule(target: "Admission", layer: .core, targets: ["LogModel"]),
