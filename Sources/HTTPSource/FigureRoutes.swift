@@ -45,6 +45,7 @@ extension Routes {
         writer.field("matched", counters.matched)
         writer.field("templates_loaded", collector.templateCount)
         writer.field("overflowed", collector.overflowCount)
+        writeSuppressed(to: &writer)
         writer.field("optimal_batch_size", collector.batchSize)
         writer.key("aggregation_ratio")
         writer.number(
@@ -100,6 +101,25 @@ extension Routes {
         writer.endObject()
         writer.endLine()
         return writer.bytes
+    }
+
+    /// Which sources were faster than `RATE_LIMIT`, and with what; most first.
+    private func writeSuppressed(to writer: inout JSONWriter) {
+        writer.key("suppressed")
+        writer.beginObject()
+        writer.field("records", collector.suppressedCount)
+        writer.key("patterns")
+        writer.beginArray()
+        for entry in collector.suppressed.entries.sorted(by: { $0.count > $1.count }) {
+            writer.beginObject()
+            writer.field("source", String(decoding: entry.source, as: UTF8.self))
+            writer.field("host", String(decoding: entry.host, as: UTF8.self))
+            writer.field("pattern", String(decoding: entry.pattern, as: UTF8.self))
+            writer.field("records", entry.count)
+            writer.endObject()
+        }
+        writer.endArray()
+        writer.endObject()
     }
 
     private func write(_ runner: LaneRunner, to writer: inout JSONWriter) {
@@ -161,6 +181,12 @@ extension Routes {
             "logboom_records_overflowed_total",
             "Records counted under <other> at a bound.",
             collector.overflowCount
+        )
+        page.add(
+            .counter,
+            "logboom_records_suppressed_total",
+            "Records counted without sample and attributes, for their source was too fast.",
+            collector.suppressedCount
         )
         page.add(
             .counter,

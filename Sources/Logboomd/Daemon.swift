@@ -268,6 +268,7 @@ final class Daemon: @unchecked Sendable {
             batchSize: settings.batchSize,
             memoryLimit: settings.memoryByteCountMax,
             durableLevel: settings.durableLevel,
+            sourceLimit: settings.sourceLimit,
             hostName: hostName()
         )
     }
