@@ -312,6 +312,7 @@ extension TemplateMiner {
         } else {
             store.replaceText(of: root, joined)
         }
+        if !oldIDs.contains(store.slots[root].id) { textChangeCount += 1 }
         if let mask { store.masks.removeIfUnused(mask) }
         for id in oldIDs { merges.append(from: id, to: store.slots[root].id) }
         reviewCount = store.liveCount
