@@ -13,6 +13,8 @@ public struct PatternEngine: ~Copyable {
     private let classifier = Classifier()
     private let again: UnsafeMutablePointer<UInt8>
     private let recent = RecentMessages()
+    /// The message without escape sequences; touched only when there are any.
+    private let unescaped: UnsafeMutablePointer<UInt8>
     /// What a pattern speaks of, by its number, and for which template and source that was found out.
     private var classifications: [(key: UInt64, classification: Classification)] = []
 
@@ -26,11 +28,13 @@ public struct PatternEngine: ~Copyable {
         normalizer = Normalizer(style: style)
         miner = TemplateMiner(capacity: capacity, style: style)
         again = .allocate(capacity: Normalizer.templateByteCountMax)
+        unescaped = .allocate(capacity: Redactor.messageByteCountMax)
     }
 
     deinit {
         again.deallocate()
         recent.deallocate()
+        unescaped.deallocate()
     }
 
     /// Bytes held that grow, or that grew to their bound: patterns, messages seen lately, classifications.
@@ -43,9 +47,12 @@ public struct PatternEngine: ~Copyable {
     public var redactionCount: Int { redactor.redactionCount + attributeRedactor.redactionCount + secretKeyCount }
     private var secretKeyCount = 0
 
-    /// The message without its secrets, valid until the next call: the message itself when there are none.
+    /// The message without its secrets and without what only a terminal understands (colours, titles), valid until the next
+    /// call: the message itself when there is neither.
     public mutating func redact(_ message: ByteView) -> ByteView {
-        redactor.redact(message)
+        guard EscapeSequences.areIn(message) else { return redactor.redact(message) }
+        let count = EscapeSequences.remove(from: message, to: unescaped, capacity: Redactor.messageByteCountMax)
+        return redactor.redact(ByteView(start: unescaped, count: count))
     }
 
     /// A message that is the same, byte for byte, as one of the last few hundred.

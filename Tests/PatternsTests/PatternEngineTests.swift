@@ -143,6 +143,49 @@ private struct EngineRig: ~Copyable {
         }
     }
 
+    @Test(arguments: [
+        ("\u{1B}[32mINFO\u{1B}[0m pump \u{1B}[1;31m7\u{1B}[0m started", "INFO pump 7 started"),
+        ("\u{1B}[2K\u{1B}[1Gready", "ready"), ("\u{1B}[38;5;196mred\u{1B}[m", "red"),
+        ("\u{1B}]0;title\u{07}text", "text"), ("\u{1B}]8;;http://x.example\u{1B}\\link\u{1B}]8;;\u{1B}\\", "link"),
+        ("\u{1B}(Bplain", "plain"), ("a\u{1B}", "a"), ("a\u{1B}[", "a"), ("a\u{1B}[12;", "a12;"),
+        ("\u{1B}\u{1B}[0m", ""),
+        ("\u{1B}]never ends", "never ends"), ("\u{1B}[ü", "ü"), ("no escape", "no escape"),
+    ])
+    func `colours and titles are no part of a message`(message: String, plain: String) {
+        var engine = PatternEngine(capacity: 100, style: .angle)
+        func read(_ text: String) -> [UInt8] {
+            Array(text.utf8).withUnsafeBufferPointer { Array(engine.redact($0)) }
+        }
+        // Also where sixteen bytes are looked at at once.
+        for filling in ["", "some twenty bytes more "] {
+            let result = read(filling + message)
+            #expect(String(decoding: result, as: UTF8.self) == filling + plain)
+            let level = result.withUnsafeBufferPointer { Severity.found(in: $0) }
+            #expect(level == (plain.hasPrefix("INFO") ? .info : nil))
+        }
+        #expect(engine.redactionCount == 0)
+    }
+
+    @Test(arguments: SeededGenerator.seeds(fixed: 1, fresh: 2))
+    func `no escape is left of any bytes, and a secret behind one is found`(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        var engine = PatternEngine(capacity: 100, style: .angle)
+        let bytes: [UInt8] = [0x1B, 0x1B, 0x1B] + Array("[];?07mKB()\\ \u{07}ab9ü".utf8)
+        let secret = ["hun", "ter2x9"].joined()
+        for round in 0..<2_000 {
+            var message = (0..<Int.random(in: 0...60, using: &generator)).map { _ in
+                bytes.randomElement(using: &generator) ?? 0
+            }
+            let result = message.withUnsafeBufferPointer { Array(engine.redact($0)) }
+            #expect(!result.contains(0x1B) && result.count <= message.count, "seed \(seed), round \(round)")
+            let again = result.withUnsafeBufferPointer { Array(engine.redact($0)) }
+            #expect(again == result, "seed \(seed), round \(round)")
+            message += Array("\n password=\u{1B}[31m\(secret)\u{1B}[0m end".utf8)
+            let redacted = message.withUnsafeBufferPointer { String(decoding: engine.redact($0), as: UTF8.self) }
+            #expect(!redacted.contains(secret), "seed \(seed), round \(round)")
+        }
+    }
+
     @Test func `memory grows with the patterns and stays within a kibibyte each`() {
         var rig = EngineRig(capacity: 2_000, recalls: true)
         let before = rig.engine.byteCount
