@@ -21,6 +21,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private unowned let server: HTTPServer
+    private let door: HTTPDoor
     private var context: ChannelHandlerContext?
     private var head: HTTPRequestHead?
     private var body: ByteBuffer?
@@ -38,8 +39,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private(set) var idleSince = NIODeadline.now()
     private(set) var requestSince: NIODeadline?
 
-    init(server: HTTPServer) {
+    init(server: HTTPServer, door: HTTPDoor) {
         self.server = server
+        self.door = door
     }
 
     var isStreaming: Bool { stream != nil }
@@ -143,7 +145,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard let head, !isDiscarding else { return }
         self.head = nil
         requestSince = nil
-        let request = HTTPRequest(head: head, body: body)
+        let request = HTTPRequest(head: head, body: body, door: door)
         let responder = begun(isKeptAlive: head.isKeepAlive, isHead: head.method == .HEAD)
         server.handler.handle(request, responder)
         releaseBody()

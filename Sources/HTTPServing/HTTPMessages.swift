@@ -1,6 +1,18 @@
 internal import NIOCore
 internal import NIOHTTP1
 
+/// The way by which a connection came, as its listening socket was given it.
+package enum HTTPDoor: Sendable, Equatable {
+    /// A unix socket.
+    case socket
+    /// A port that only this machine reaches.
+    case loopback
+    /// A port that other machines reach.
+    case network
+    /// TLS with a client certificate that was verified.
+    case certified
+}
+
 /// One request, complete with its body. Valid during ``RequestHandler/handle(_:_:)``.
 package struct HTTPRequest {
     package enum Method: String {
@@ -17,10 +29,13 @@ package struct HTTPRequest {
     package let path: Substring
     /// The target after `?`; empty when there is none.
     package let query: Substring
+    /// By which socket it came.
+    package let door: HTTPDoor
     let headers: HTTPHeaders
     let body: ByteBuffer?
 
-    init(head: HTTPRequestHead, body: ByteBuffer?) {
+    init(head: HTTPRequestHead, body: ByteBuffer?, door: HTTPDoor) {
+        self.door = door
         switch head.method {
         case .GET: method = .get
         case .HEAD: method = .head
@@ -87,13 +102,18 @@ package struct HTTPRequest {
 package enum HTTPStatus: Int, Sendable {
     case ok = 200
     case accepted = 202
+    case noContent = 204
+    case notModified = 304
     case badRequest = 400
+    case unauthorized = 401
+    case forbidden = 403
     case notFound = 404
     case methodNotAllowed = 405
     case requestTimeout = 408
     case conflict = 409
     case contentTooLarge = 413
     case unsupportedMediaType = 415
+    case misdirectedRequest = 421
     case unprocessableContent = 422
     case tooManyRequests = 429
     case headerFieldsTooLarge = 431
@@ -104,13 +124,18 @@ package enum HTTPStatus: Int, Sendable {
         switch self {
         case .ok: "HTTP/1.1 200 OK\r\n"
         case .accepted: "HTTP/1.1 202 Accepted\r\n"
+        case .noContent: "HTTP/1.1 204 No Content\r\n"
+        case .notModified: "HTTP/1.1 304 Not Modified\r\n"
         case .badRequest: "HTTP/1.1 400 Bad Request\r\n"
+        case .unauthorized: "HTTP/1.1 401 Unauthorized\r\n"
+        case .forbidden: "HTTP/1.1 403 Forbidden\r\n"
         case .notFound: "HTTP/1.1 404 Not Found\r\n"
         case .methodNotAllowed: "HTTP/1.1 405 Method Not Allowed\r\n"
         case .conflict: "HTTP/1.1 409 Conflict\r\n"
         case .requestTimeout: "HTTP/1.1 408 Request Timeout\r\n"
         case .contentTooLarge: "HTTP/1.1 413 Content Too Large\r\n"
         case .unsupportedMediaType: "HTTP/1.1 415 Unsupported Media Type\r\n"
+        case .misdirectedRequest: "HTTP/1.1 421 Misdirected Request\r\n"
         case .unprocessableContent: "HTTP/1.1 422 Unprocessable Content\r\n"
         case .tooManyRequests: "HTTP/1.1 429 Too Many Requests\r\n"
         case .headerFieldsTooLarge: "HTTP/1.1 431 Request Header Fields Too Large\r\n"

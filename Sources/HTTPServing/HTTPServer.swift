@@ -45,17 +45,16 @@ package final class HTTPServer: @unchecked Sendable {
         self.handler = handler
     }
 
-    /// Opens one listening socket and returns the port it has (0 for a unix socket). Blocks: not to be called on the loop.
-    package func listen(on address: Address) throws(ListenError) -> Int {
-        let bootstrap = ServerBootstrap(group: loop)
+    /// Opens one listening socket and returns the port it has (0 for a unix socket). Requests that come by it carry `door`.
+    /// Blocks: not to be called on the loop.
+    package func listen(on address: Address, door: HTTPDoor) throws(ListenError) -> Int {
+        var bootstrap = ServerBootstrap(group: loop)
             .serverChannelOption(.backlog, value: 1024)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandlers([
                         ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)),
-                        ConnectionHandler(server: self),
+                        ConnectionHandler(server: self, door: door),
                     ])
                 }
             }
@@ -63,23 +62,13 @@ package final class HTTPServer: @unchecked Sendable {
             let channel: any Channel
             switch address {
             case .tcp(let host, let port):
+                bootstrap =
+                    bootstrap
+                    .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                    .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                 channel = try bootstrap.bind(host: host, port: port).wait()
             case .unix(let path):
-                try Self.removeStaleSocket(path)
-                // As open as the loopback port beside it: to every program on this machine.
-                let mask = umask(0o111)
-                defer { umask(mask) }
-                let unix = ServerBootstrap(group: loop)
-                    .serverChannelOption(.backlog, value: 1024)
-                    .childChannelInitializer { [self] channel in
-                        channel.eventLoop.makeCompletedFuture {
-                            try channel.pipeline.syncOperations.addHandlers([
-                                ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)),
-                                ConnectionHandler(server: self),
-                            ])
-                        }
-                    }
-                channel = try unix.bind(unixDomainSocketPath: path).wait()
+                channel = try UnixSocketFile.prepare(path) { try bootstrap.bind(unixDomainSocketPath: path).wait() }
             }
             try loop.submit { self.listeners.append(channel) }.wait()
             return channel.localAddress?.port ?? 0
@@ -90,34 +79,6 @@ package final class HTTPServer: @unchecked Sendable {
             let reason = code == 0 ? "\(error)" : String(cString: strerror(code))
             throw ListenError(description: "listen on \(Self.text(address)): \(reason)", isInUse: code == EADDRINUSE)
         }
-    }
-
-    /// A socket file left by a process that was killed; one that answers belongs to somebody.
-    private static func removeStaleSocket(_ path: String) throws {
-        var status = stat()
-        guard lstat(path, &status) == 0 else { return }
-        guard status.st_mode & S_IFMT == S_IFSOCK else {
-            throw ListenError(
-                description: "listen on unix:\(path): a file that is no socket is in the way",
-                isInUse: true
-            )
-        }
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        defer { Glibc.close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { target in
-            target.copyBytes(from: path.utf8.prefix(target.count - 1))
-        }
-        let code = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard code != 0 else {
-            throw ListenError(description: "listen on unix:\(path): another process listens there", isInUse: true)
-        }
-        unlink(path)
     }
 
     package static func text(_ address: Address) -> String {
@@ -204,6 +165,12 @@ package final class HTTPServer: @unchecked Sendable {
         scratch.writeStaticString(answer.status.line)
         let head = isKeptAlive ? keepAliveHead : closeHead
         head.withUnsafeBytes { _ = scratch.writeBytes($0) }
+        if answer.status == .noContent || answer.status == .notModified {
+            // Neither has a body; the first must not even state a length of zero (RFC 9110, 8.6).
+            for header in answer.headers { scratch.writeString("\(header.name): \(header.value)\r\n") }
+            scratch.writeStaticString("\r\n")
+            return scratch
+        }
         if answer.contentType == "application/json" && answer.headers.isEmpty {
             scratch.writeStaticString("Content-Type: application/json\r\nContent-Length: ")
         } else {

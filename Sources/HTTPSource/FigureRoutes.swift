@@ -1,3 +1,4 @@
+internal import Admission
 internal import Delivery
 internal import HTTPServing
 internal import JSONBytes
@@ -34,6 +35,13 @@ extension Routes {
         writer.field("received", counters.received)
         writer.field("failed", counters.failed)
         writer.field("refused", counters.refused.values.reduce(0, +))
+        writer.key("denied")
+        writer.beginObject()
+        for denial in AccessDenial.allCases {
+            writer.key(text: denial.rawValue)
+            writer.integer(gate.deniedCounts[denial] ?? 0)
+        }
+        writer.endObject()
         writer.field("matched", counters.matched)
         writer.field("templates_loaded", collector.templateCount)
         writer.field("overflowed", collector.overflowCount)
@@ -153,6 +161,15 @@ extension Routes {
             "logboom_records_overflowed_total",
             "Records counted under <other> at a bound.",
             collector.overflowCount
+        )
+        page.add(
+            .counter,
+            "logboom_records_cut_total",
+            "Accepted records of which a part was left out at a bound.",
+            [
+                ([("part", "message")], figures.cutRecordCount),
+                ([("part", "attributes")], figures.attributeCutRecordCount),
+            ]
         )
         page.add(
             .counter,
@@ -326,6 +343,12 @@ extension Routes {
             "logboom_http_requests_total",
             "Requests answered, by status.",
             figures.answered.sorted { $0.key < $1.key }.map { ([("code", String($0.key))], $0.value) }
+        )
+        page.add(
+            .counter,
+            "logboom_http_denied_total",
+            "Requests turned away for who sent them.",
+            AccessDenial.allCases.map { ([("reason", $0.rawValue)], gate.deniedCounts[$0] ?? 0) }
         )
         page.add(
             .counter,

@@ -1,3 +1,4 @@
+internal import Admission
 internal import Delivery
 internal import HTTPServing
 internal import JSONBytes
@@ -9,7 +10,7 @@ internal import RecordDecoding
 extension Routes {
     /// `POST /ingest`, `/ingest/batch`, `/logs/ingest`: decodes the body, folds every usable record, and answers with what
     /// became of each: 202 when folded, 200 when all of it is durable, 422 when nothing was usable, 400 when it is no JSON.
-    func ingest(_ request: HTTPRequest, requiresTenant: Bool, _ responder: Responder) {
+    func ingest(_ request: HTTPRequest, at route: IntakeRoute, _ responder: Responder) {
         figures.ingestRequestCount += 1
         if let refusal = collector.refusal {
             return refuse(refusal, responder)
@@ -25,18 +26,18 @@ extension Routes {
             )
         }
         if let key = request.header("idempotency-key") {
-            return takeInOnce(request, requiresTenant: requiresTenant, key: key, responder)
+            return takeInOnce(request, at: route, key: key, responder)
         }
-        takeIn(request, requiresTenant: requiresTenant, key: nil) { outcome in
-            switch outcome {
-            case .malformed(let malformed): self.answer(responder, self.malformedAnswer(malformed))
+        takeIn(request, at: route, key: nil) { taken in
+            switch taken {
+            case .malformed(let malformed): self.answer(responder, self.answer(malformed, at: route))
             case .taken(let summary, let matched, let receipt):
-                self.answer(responder, self.answer(summary, matched: matched, receipt))
+                self.answer(responder, self.answer(summary, at: route, matched: matched, receipt))
             }
         }
     }
 
-    enum IntakeOutcome {
+    enum TakenIn {
         case malformed(MalformedBody)
         case taken(BodySummary, matched: Int, Receipt)
     }
@@ -44,19 +45,30 @@ extension Routes {
     /// Decodes the body and folds its records; `give` is called once, now or when those that have to be durable are.
     func takeIn(
         _ request: HTTPRequest,
-        requiresTenant: Bool,
+        at route: IntakeRoute,
         key: StreamID?,
-        give: @escaping (IntakeOutcome) -> Void
+        give: @escaping (TakenIn) -> Void
     ) {
         let matchedBefore = collector.counters.matched
         collector.beginRequest(key: key)
-        let contentType = request.header("content-type") ?? ""
-        let result = request.withBody { body in
-            var contentType = contentType
-            return contentType.withUTF8 { type in
-                decoder.decode(body, contentType: type, rules: RecordRules(requiresTenant: requiresTenant)) { record in
-                    self.collector.fold(record)
-                    return nil
+        let token = grantedToken
+        var contentType = request.header("content-type") ?? ""
+        var tenant = route.tenantHeader.flatMap { request.header("\($0)") } ?? ""
+        let result = withFixedSource(of: token) { source in
+            request.withBody { body in
+                contentType.withUTF8 { type in
+                    tenant.withUTF8 { tenant in
+                        decoder.decode(body, at: route, contentType: type, tenant: tenant) { record in
+                            if let source {
+                                var record = record
+                                record.source = source
+                                self.collector.fold(record)
+                            } else {
+                                self.collector.fold(record)
+                            }
+                            return nil
+                        }
+                    }
                 }
             }
         }
@@ -66,10 +78,19 @@ extension Routes {
             give(.malformed(malformed))
         case .success(let summary):
             let matched = collector.counters.matched - matchedBefore
+            if let token { gate.charge(summary.accepted, token: token, now: scheduler.now) }
+            figures.cutRecordCount += summary.truncated
+            figures.attributeCutRecordCount += summary.attributesDropped
             collector.endRequest(received: summary.received, failed: summary.failed) { receipt in
                 give(.taken(summary, matched: matched, receipt))
             }
         }
+    }
+
+    /// The source that the token of this place gives to all records, if it does.
+    private func withFixedSource<Value>(of token: Int?, _ use: (ByteView?) -> Value) -> Value {
+        guard let token, var source = gate.token(at: token)?.source else { return use(nil) }
+        return source.withUTF8 { use($0) }
     }
 
     private func refuse(_ refusal: Refusal, _ responder: Responder) {
@@ -85,6 +106,12 @@ extension Routes {
                     headers: [("Retry-After", "1")]
                 )
             )
+        case .rate:
+            // The gate refuses for a rate, before the body is there; should the collector ever do so, this is what it means.
+            answer(
+                responder,
+                .problem(.tooManyRequests, "Records come too fast; try again.", headers: [("Retry-After", "1")])
+            )
         case .stopping:
             answer(
                 responder,
@@ -93,7 +120,8 @@ extension Routes {
         }
     }
 
-    func malformedAnswer(_ malformed: MalformedBody) -> HTTPAnswer {
+    func answer(_ malformed: MalformedBody, at route: IntakeRoute) -> HTTPAnswer {
+        if let answer = ownAnswer(.malformed(malformed), at: route) { return answer }
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("type")
@@ -113,7 +141,15 @@ extension Routes {
         return HTTPAnswer(.badRequest, contentType: "application/problem+json", body: writer.bytes)
     }
 
-    func answer(_ summary: BodySummary, matched: Int, _ receipt: Receipt) -> HTTPAnswer {
+    /// The answer in the words of the protocol spoken at this path, if it has its own.
+    func ownAnswer(_ outcome: IntakeOutcome, at route: IntakeRoute) -> HTTPAnswer? {
+        guard let answer = route.answer(outcome), let status = HTTPStatus(rawValue: answer.status) else { return nil }
+        return HTTPAnswer(status, contentType: "\(answer.contentType)", body: answer.body)
+    }
+
+    func answer(_ summary: BodySummary, at route: IntakeRoute, matched: Int, _ receipt: Receipt) -> HTTPAnswer {
+        let isOverdue = if case .timedOut = receipt { true } else { false }
+        if let answer = ownAnswer(.taken(summary, isOverdue: isOverdue), at: route) { return answer }
         let status: HTTPStatus
         var durableCount = 0
         switch receipt {
@@ -168,6 +204,7 @@ extension Routes {
             writer.integer(error.index)
             writer.key("reason")
             writer.string("\(error.reason)")
+            if let offset = error.offset { writer.field("offset", offset) }
             writer.endObject()
         }
         writer.endArray()

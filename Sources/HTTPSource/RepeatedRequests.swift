@@ -1,3 +1,4 @@
+internal import Admission
 internal import Delivery
 internal import HTTPServing
 internal import JSONBytes
@@ -17,8 +18,9 @@ package struct RememberedAnswer {
 // `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a request sent again counts once. Within ten minutes this process
 // remembers its answer; beyond, and after a restart, its key is the name of its batch, which spool and sinks take once.
 extension Routes {
-    func takeInOnce(_ request: HTTPRequest, requiresTenant: Bool, key text: String, _ responder: Responder) {
-        guard let key = Self.key(text, for: facts.nodeID) else {
+    func takeInOnce(_ request: HTTPRequest, at route: IntakeRoute, key text: String, _ responder: Responder) {
+        guard let key = Self.key(text, token: grantedToken.flatMap { gate.token(at: $0) }?.name, for: facts.nodeID)
+        else {
             let bound = Limits.requestKeyByteCountMax
             return answer(
                 responder,
@@ -37,26 +39,26 @@ extension Routes {
             waitingForKey[key, default: []].append(responder)
         case .repeated(let remembered):
             figures.repeatedRequestCount += 1
-            answer(responder, Self.answer(remembered))
+            answer(responder, answer(remembered, at: route))
         case .new where collector.isSpooled(key):
             // Taken in by the process before and still in the spool of every lane. What it held is counted, not told.
             figures.repeatedRequestCount += 1
             let remembered = RememberedAnswer(status: .ok, accepted: 0, matched: 0, failed: 0, durable: 0)
             requestKeys.answered(key, with: remembered)
-            answer(responder, Self.answer(remembered))
+            answer(responder, answer(remembered, at: route))
         case .new:
-            takeIn(request, requiresTenant: requiresTenant, key: key) { self.tookIn($0, key, responder) }
+            takeIn(request, at: route, key: key) { self.tookIn($0, at: route, key, responder) }
         }
     }
 
-    private func tookIn(_ outcome: IntakeOutcome, _ key: StreamID, _ responder: Responder) {
+    private func tookIn(_ taken: TakenIn, at route: IntakeRoute, _ key: StreamID, _ responder: Responder) {
         let waiting = waitingForKey.removeValue(forKey: key) ?? []
-        switch outcome {
+        switch taken {
         case .malformed(let malformed):
             requestKeys.released(key)
-            for responder in [responder] + waiting { answer(responder, malformedAnswer(malformed)) }
+            for responder in [responder] + waiting { answer(responder, answer(malformed, at: route)) }
         case .taken(let summary, let matched, let receipt):
-            let first = answer(summary, matched: matched, receipt)
+            let first = answer(summary, at: route, matched: matched, receipt)
             var remembered = RememberedAnswer(
                 status: first.status,
                 accepted: summary.accepted,
@@ -76,12 +78,13 @@ extension Routes {
                 requestKeys.answered(key, with: remembered)
             }
             answer(responder, first)
-            for responder in waiting { answer(responder, Self.answer(remembered)) }
+            for responder in waiting { answer(responder, answer(remembered, at: route)) }
         }
     }
 
-    /// A string of RFC 8941 in its quotes, or the bare characters that most clients send.
-    private static func key(_ text: String, for node: NodeID) -> StreamID? {
+    /// A string of RFC 8941 in its quotes, or the bare characters that most clients send. Senders with different tokens have
+    /// different keys, whatever they call them.
+    private static func key(_ text: String, token: String?, for node: NodeID) -> StreamID? {
         var bytes = Array(text.utf8)
         if bytes.count >= 2, bytes.first == UInt8(ascii: "\""), bytes.last == UInt8(ascii: "\"") {
             bytes = Array(bytes.dropFirst().dropLast())
@@ -89,10 +92,20 @@ extension Routes {
         guard (1...Limits.requestKeyByteCountMax).contains(bytes.count),
             bytes.allSatisfy({ (0x21...0x7E).contains($0) })
         else { return nil }
+        // A blank is in no name and in no key, so it parts the two.
+        if let token { bytes = Array("\(token) ".utf8) + bytes }
         return bytes.withUnsafeBufferPointer { RequestKeys<RememberedAnswer>.stream(of: $0, for: node) }
     }
 
-    private static func answer(_ remembered: RememberedAnswer) -> HTTPAnswer {
+    private func answer(_ remembered: RememberedAnswer, at route: IntakeRoute) -> HTTPAnswer {
+        var summary = BodySummary()
+        summary.accepted = remembered.accepted
+        summary.failed = remembered.failed
+        summary.received = remembered.accepted + remembered.failed
+        if var answer = ownAnswer(.taken(summary, isOverdue: false), at: route) {
+            answer.headers.append(("Idempotent-Replayed", "true"))
+            return answer
+        }
         var writer = JSONWriter(byteCountEstimate: 96)
         writer.beginObject()
         writer.field("accepted", remembered.accepted)

@@ -256,6 +256,9 @@ enum MultilineLine {
         case UInt8(ascii: "}"), UInt8(ascii: "]"):
             // Node.js prints the error's properties in braces behind the frames.
             if line.count <= 2 { return .exception(isBlank: false) }
+        case UInt8(ascii: "E"):
+            // Node.js says where an event came from that nobody listened to.
+            if line.begins(with: "Emitted 'error' event") { return .exception(isBlank: false) }
         case UInt8(ascii: "N"):
             if followsBlank, line.begins(with: "Node.js v") { return .exception(isBlank: false) }
         case UInt8(ascii: "#"): if isNumberedFrame(line) { return .exception(isBlank: false) }
@@ -328,6 +331,7 @@ enum MultilineLine {
         case UInt8(ascii: "P"): return line.begins(with: "Platform: ") || line.begins(with: "PHP ")
         case UInt8(ascii: "C"):
             return line.begins(with: "Crash") || line.begins(with: "Code: ") || line.begins(with: "Call ")
+                || line.begins(with: "Current stack trace:")
         case UInt8(ascii: "B"), UInt8(ascii: "S"), UInt8(ascii: "b"):
             return isBacktraceTitle(line) || line.begins(with: "Backtrace took ")
                 || line.begins(with: "SUMMARY: AddressSanitizer")

@@ -2,6 +2,8 @@
 package enum SettingKey: String, Sendable, CaseIterable, CustomStringConvertible {
     case listen = "LISTEN"
     case allowInsecure = "ALLOW_INSECURE"
+    case hostNames = "HOST_NAMES"
+    case tokensFile = "TOKENS_FILE"
     case httpBodyLimit = "HTTP_BODY_LIMIT"
     case postgresHost = "POSTGRES_HOST"
     case postgresPort = "POSTGRES_PORT"

@@ -5,6 +5,8 @@ package import LogModel
 struct SettingsDraft: Sendable {
     var listen: [ListenAddress] = []
     var allowInsecure = false
+    var hostNames: [String] = []
+    var tokensFile: String?
     var httpBodyLimit = 0
     var postgresHost: String?
     var postgresPort = 0
@@ -69,57 +71,6 @@ extension SettingDefinition {
         precondition(rows.map(\.key) == SettingKey.allCases, "the table of keys has one row a key, in their order")
         return rows
     }()
-
-    private static let receiving = [
-        SettingDefinition(
-            key: .listen,
-            section: .receiving,
-            standard: .derived(shown: "127.0.0.1:8004"),
-            explanation: "Where logs are received; under systemd also unix:$RUNTIME_DIRECTORY/logboom.sock by default.",
-            allowed: "host:port, [IPv6]:port and unix:/PATH, up to 16, with commas between them",
-            read: { (draft, text) throws(ValueProblem) in
-                var addresses: [ListenAddress] = []
-                for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-                    let word = part.trimmed
-                    guard !word.isEmpty else { throw ValueProblem("an address is missing beside a comma") }
-                    let address = try ListenAddress(word)
-                    // Port 0 may repeat: each asks for a free port of its own.
-                    if case .tcp(_, 0) = address {
-                        addresses.append(address)
-                        continue
-                    }
-                    guard !addresses.contains(address) else { throw ValueProblem("\(quoted(word)) is there twice") }
-                    addresses.append(address)
-                }
-                guard addresses.count <= ListenAddress.countMax else {
-                    throw ValueProblem("\(addresses.count) addresses are too many")
-                }
-                draft.listen = addresses
-            },
-            show: { $0.listen.map(\.description).joined(separator: ",") }
-        ),
-        SettingDefinition(
-            key: .allowInsecure,
-            section: .receiving,
-            standard: .text("false"),
-            explanation: "Whether LISTEN may name addresses that other machines reach, with no password and no TLS.",
-            allowed: "true or false",
-            read: { (draft, text) throws(ValueProblem) in draft.allowInsecure = try Value.flag(text) },
-            show: { String($0.allowInsecure) }
-        ),
-        SettingDefinition(
-            key: .httpBodyLimit,
-            section: .receiving,
-            standard: .text("8M"),
-            explanation:
-                "The largest request body, in bytes (K, M and G are powers of 1024); a larger one is answered 413.",
-            allowed: "1K to 16M, and at most MEMORY_LIMIT",
-            read: { (draft, text) throws(ValueProblem) in
-                draft.httpBodyLimit = try Value.byteCount(text, in: Bounds.httpBodyLimit)
-            },
-            show: { Value.text(byteCount: $0.httpBodyLimit) }
-        ),
-    ]
 
     private static let postgres = [
         SettingDefinition(

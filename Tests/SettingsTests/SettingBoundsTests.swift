@@ -37,6 +37,16 @@ struct SettingBoundsTests {
             bad: ["2", "maybe", "truee"]
         ),
         Row(
+            key: .hostNames,
+            good: ["pi", "pi.lan, PI", (1...16).map { "n\($0)" }.joined(separator: ",")],
+            bad: ["pi,", "a b", "-x", "pi:8004", (1...17).map { "n\($0)" }.joined(separator: ",")]
+        ),
+        Row(
+            key: .tokensFile,
+            good: [],
+            bad: ["relative", "/a\nb", "/" + String(repeating: "p", count: 4000)]
+        ),
+        Row(
             key: .httpBodyLimit,
             good: ["1024", "1K", "8M", "16M"],
             bad: [
