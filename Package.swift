@@ -25,9 +25,10 @@ let package = Package(
         .target(name: "LogModel"),
         .target(name: "JSONBytes"),
         .target(name: "HTTPWire"),
-        .target(name: "RecordDecoding", dependencies: ["LogModel", "JSONBytes"]),
+        .target(name: "RecordDecoding", dependencies: ["LogModel", "JSONBytes", "Patterns"]),
         .target(name: "Patterns", dependencies: ["LogModel"]),
         .target(name: "Delivery", dependencies: ["LogModel"]),
+        .target(name: "Admission", dependencies: ["LogModel"]),
 
         // Runtime: performs what the core decided.
         .target(name: "Telemetry", dependencies: ["LogModel"]),
@@ -40,8 +41,10 @@ let package = Package(
         .systemLibrary(name: "CPostgres"),
         .systemLibrary(name: "CSystemd"),
         .systemLibrary(name: "CZlib"),
+        .systemLibrary(name: "CCrypto"),
         .target(name: "CShims"),
         .target(name: "Compression", dependencies: ["CZlib"]),
+        .target(name: "Hashing", dependencies: ["CCrypto"]),
         .target(name: "BlockingExecutor", dependencies: ["CShims"]),
         .target(name: "SQLiteClient", dependencies: ["CSQLite"]),
         .target(name: "PostgresClient", dependencies: ["CPostgres"]),
@@ -67,12 +70,13 @@ let package = Package(
         .target(
             name: "HTTPSource",
             dependencies: [
-                "LogModel", "JSONBytes", "RecordDecoding", "Delivery", "Ports", "Pipeline", "Telemetry", "HTTPWire",
-                "HTTPServing", "Compression",
-            ]
+                "LogModel", "JSONBytes", "RecordDecoding", "Delivery", "Admission", "Ports", "Pipeline", "Telemetry",
+                "HTTPWire", "HTTPServing", "Compression",
+            ],
+            resources: [.embedInCode("openapi.json")]
         ),
         .target(name: "SystemdNotify", dependencies: ["CSystemd"]),
-        .target(name: "Settings", dependencies: ["LogModel"]),
+        .target(name: "Settings", dependencies: ["LogModel", "Admission"]),
         .target(
             name: "Migrations",
             dependencies: ["LogModel"],
@@ -92,14 +96,15 @@ let package = Package(
             dependencies: [
                 "LogModel", "Patterns", "Delivery", "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor",
                 "SQLiteSpool", "PostgresSink", "HTTPClient", "ForwardSink", "HTTPServing", "HTTPSource",
-                "SystemdNotify", "CShims",
+                "SystemdNotify", "CShims", "Admission", "Hashing",
                 nioCore, nioPosix,
             ]
         ),
         .executableTarget(
             name: "LogboomCommand",
             dependencies: [
-                "LogModel", "JSONBytes", "RecordDecoding", "Patterns", "Settings", "HTTPClient", argumentParser,
+                "LogModel", "JSONBytes", "RecordDecoding", "Patterns", "Admission", "Hashing", "Settings", "HTTPClient",
+                argumentParser,
                 nioCore,
                 nioPosix,
             ]
@@ -122,6 +127,7 @@ let package = Package(
             dependencies: ["Patterns", "LogModel", "PipelineTesting"],
             exclude: ["Golden"]
         ),
+        .testTarget(name: "AdmissionTests", dependencies: ["Admission", "Hashing", "LogModel", "PipelineTesting"]),
         .testTarget(name: "DeliveryTests", dependencies: ["Delivery", "LogModel", "PipelineTesting"]),
         .testTarget(
             name: "PipelineTests",
@@ -159,9 +165,10 @@ let package = Package(
         ),
         .testTarget(
             name: "RecordDecodingTests",
-            dependencies: ["RecordDecoding", "LogModel", "PipelineTesting"]
+            dependencies: ["RecordDecoding", "LogModel", "PipelineTesting"],
+            exclude: ["Fixtures"]
         ),
-        .testTarget(name: "SettingsTests", dependencies: ["Settings", "LogModel"]),
+        .testTarget(name: "SettingsTests", dependencies: ["Settings", "Admission", "LogModel"]),
         .testTarget(
             name: "LogboomCommandTests",
             dependencies: ["LogboomCommand", "Settings", "LogModel", "JSONBytes", "Patterns", "PipelineTesting"]

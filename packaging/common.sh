@@ -48,7 +48,9 @@ need_swift() {
     fi
     command -v swift >/dev/null 2>&1 || die "Swift 6.2 or newer is needed to build Logboom, and there is none on this machine.
 $swift_help"
-    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9]*\(\.[0-9][0-9]*\)*\).*/\1/p' | head -n 1)
+    need_swift_libraries
+    version=$({ swift --version 2>/dev/null || true; } |
+        sed -n 's/.*Swift version \([0-9][0-9]*\(\.[0-9][0-9]*\)*\).*/\1/p' | head -n 1)
     major=${version%%.*}
     minor=${version#*.}
     minor=${minor%%.*}
@@ -61,6 +63,36 @@ $swift_help" ;;
 $swift_help"
     fi
     swift_version=$version
+}
+
+# An unpacked tool chain brings no libraries of the system's along, and a bare Debian lacks some of them: swift would
+# end with the loader's message, before a word of ours. Debian's own package (swiftlang) depends on what it needs.
+need_swift_libraries() {
+    local bin program library packages=() unknown=()
+    bin=$(dirname "$(readlink -f "$(command -v swift)")")
+    while read -r library; do
+        case "$library" in
+            libcurl.so.4) packages+=(libcurl4) ;;
+            libedit.so.2) packages+=(libedit2) ;;
+            libncurses.so.6) packages+=(libncurses6) ;;
+            libpython3.*.so.*) library=${library%%.so*} packages+=("$library") ;;
+            libsqlite3.so.0) packages+=(libsqlite3-0) ;;
+            libstdc++.so.6) packages+=(libstdc++6) ;;
+            libtinfo.so.6) packages+=(libtinfo6) ;;
+            libxml2.so.2) packages+=(libxml2) ;;
+            libz.so.1) packages+=(zlib1g) ;;
+            libz3.so.4) packages+=(libz3-4) ;;
+            *) unknown+=("$library") ;;
+        esac
+    done < <(
+        for program in swift swift-build swift-test swift-frontend clang ld.lld; do
+            [ ! -x "$bin/$program" ] || ldd "$bin/$program" 2>/dev/null | sed -n 's/^[[:space:]]*\(.*\) => not found.*/\1/p'
+        done | sort -u
+    )
+    [ ${#unknown[@]} -eq 0 ] || die "Swift in $bin needs libraries that are not here: ${unknown[*]}
+Is it a download for another system or release?
+$swift_help"
+    install_packages "for the Swift in $bin" ${packages[@]+"${packages[@]}"}
 }
 
 # The flags of the binaries we ship: no shared Swift library to load, no symbols, compact relocations.
@@ -136,7 +168,7 @@ package_installed() {
 # The packages without which nothing here builds, as far as they are missing; one a line.
 missing_build_packages() {
     local name
-    for name in libpq-dev libsqlite3-dev libsystemd-dev zlib1g-dev; do
+    for name in libpq-dev libssl-dev libsqlite3-dev libsystemd-dev zlib1g-dev; do
         package_installed "$name" || printf '%s\n' "$name"
     done
     [ -e /usr/include/stdio.h ] || printf '%s\n' libc6-dev

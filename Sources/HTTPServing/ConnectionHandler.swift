@@ -31,6 +31,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     /// Lets go of this connection when it ends.
     private let server: HTTPServer
+    private let door: HTTPDoor
     private var context: ChannelHandlerContext?
     private var phase = Phase.reading
     private var reader: RequestReader
@@ -39,6 +40,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// Of the request under way, or of the one to be answered.
     private var isKeptAlive = true
     private var isHead = false
+    private var grant = HTTPGrant.none
     /// Counts requests, so that an answer that comes late finds no other one.
     private var number: UInt32 = 0
     /// The request under way did not come whole at once, so ``requestSince`` holds for it.
@@ -67,8 +69,9 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var paceTick: UInt32 = 0
     private var paceByteCount = 0
 
-    init(server: HTTPServer) {
+    init(server: HTTPServer, door: HTTPDoor) {
         self.server = server
+        self.door = door
         reader = RequestReader(bounds: server.requestBounds)
         idleSince = server.tick
         idleOrder = server.nextOrder()
@@ -283,10 +286,13 @@ final class ConnectionHandler: ChannelInboundHandler {
         let head = reader.head
         isKeptAlive = head.isKeptAlive && !isInputEnded
         isHead = head.method == .head
-        let refusal = bytes.withUnsafeReadableBytes { server.handler.admit(HTTPHead(head, $0)) }
-        if let refusal {
+        switch bytes.withUnsafeReadableBytes({ server.handler.admit(HTTPHead(head, $0, door)) }) {
+        case .refused(let refusal):
             turnAway(refusal, &bytes)
-        } else if head.expectsContinue, bytes.readableBytes == head.byteCount {
+            return true
+        case .admitted(let grant): self.grant = grant
+        }
+        if head.expectsContinue, bytes.readableBytes == head.byteCount {
             var interim = context.channel.allocator.buffer(capacity: 32)
             interim.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
             context.writeAndFlush(wrapOutboundOut(interim), promise: nil)
@@ -322,7 +328,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         bytes.withUnsafeReadableBytes { raw in
             let body = UnsafeRawBufferPointer(rebasing: raw[reader.body])
             let request = HTTPRequest(
-                head: HTTPHead(reader.head, raw),
+                head: HTTPHead(reader.head, raw, door),
+                grant: grant,
                 body: body.assumingMemoryBound(to: UInt8.self)
             )
             server.handler.handle(request, Responder(connection: self, number: number))

@@ -1,13 +1,47 @@
 package import HTTPWire
 
+/// The way by which a connection came, as its listening socket was given it.
+package enum HTTPDoor: Sendable, Equatable {
+    /// A unix socket.
+    case socket
+    /// A port that only this machine reaches.
+    case loopback
+    /// A port that other machines reach.
+    case network
+    /// TLS with a client certificate that was verified.
+    case certified
+}
+
+/// What ``RequestHandler/admit(_:)`` found out about a sender, kept for ``RequestHandler/handle(_:_:)``. Two numbers of the
+/// handler's own.
+package struct HTTPGrant: Equatable {
+    package var place: Int32
+    package var edition: Int32
+
+    package init(place: Int32, edition: Int32) {
+        self.place = place
+        self.edition = edition
+    }
+
+    package static var none: HTTPGrant { HTTPGrant(place: -1, edition: 0) }
+}
+
+package enum HTTPAdmission {
+    case admitted(HTTPGrant)
+    case refused(HTTPAnswer)
+}
+
 /// A request's first line and fields. Its texts are views into the connection's bytes: valid during the call that gave it.
 package struct HTTPHead {
     package typealias Method = RequestHead.Method
 
+    /// By which socket it came.
+    package let door: HTTPDoor
     private let head: RequestHead
     private let bytes: UnsafeRawBufferPointer
 
-    init(_ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
+    init(_ head: RequestHead, _ bytes: UnsafeRawBufferPointer, _ door: HTTPDoor) {
+        self.door = door
         self.head = head
         self.bytes = bytes
     }
@@ -71,6 +105,7 @@ package struct HTTPRequest {
     package typealias Method = HTTPHead.Method
 
     package let head: HTTPHead
+    package let grant: HTTPGrant
     /// As it came: with its content coding, without its chunks.
     package let body: UnsafeBufferPointer<UInt8>
 
@@ -80,9 +115,14 @@ package struct HTTPRequest {
 
     package func header(_ field: RequestHead.Field) -> HTTPText? { head.header(field) }
 
+    /// The same request of a sender who was judged anew.
+    package func with(grant: HTTPGrant) -> HTTPRequest {
+        HTTPRequest(head: head, grant: grant, body: body)
+    }
+
     /// The same request with another body: what this one was before it was compressed.
     package func with(body: UnsafeBufferPointer<UInt8>) -> HTTPRequest {
-        HTTPRequest(head: head, body: body)
+        HTTPRequest(head: head, grant: grant, body: body)
     }
 }
 
@@ -90,13 +130,18 @@ package struct HTTPRequest {
 package enum HTTPStatus: Int, Sendable {
     case ok = 200
     case accepted = 202
+    case noContent = 204
+    case notModified = 304
     case badRequest = 400
+    case unauthorized = 401
+    case forbidden = 403
     case notFound = 404
     case methodNotAllowed = 405
     case requestTimeout = 408
     case conflict = 409
     case contentTooLarge = 413
     case unsupportedMediaType = 415
+    case misdirectedRequest = 421
     case unprocessableContent = 422
     case tooManyRequests = 429
     case uriTooLong = 414
@@ -110,7 +155,11 @@ package enum HTTPStatus: Int, Sendable {
         switch self {
         case .ok: "HTTP/1.1 200 OK\r\n"
         case .accepted: "HTTP/1.1 202 Accepted\r\n"
+        case .noContent: "HTTP/1.1 204 No Content\r\n"
+        case .notModified: "HTTP/1.1 304 Not Modified\r\n"
         case .badRequest: "HTTP/1.1 400 Bad Request\r\n"
+        case .unauthorized: "HTTP/1.1 401 Unauthorized\r\n"
+        case .forbidden: "HTTP/1.1 403 Forbidden\r\n"
         case .notFound: "HTTP/1.1 404 Not Found\r\n"
         case .methodNotAllowed: "HTTP/1.1 405 Method Not Allowed\r\n"
         case .conflict: "HTTP/1.1 409 Conflict\r\n"
@@ -119,6 +168,7 @@ package enum HTTPStatus: Int, Sendable {
         case .uriTooLong: "HTTP/1.1 414 URI Too Long\r\n"
         case .unsupportedMediaType: "HTTP/1.1 415 Unsupported Media Type\r\n"
         case .expectationFailed: "HTTP/1.1 417 Expectation Failed\r\n"
+        case .misdirectedRequest: "HTTP/1.1 421 Misdirected Request\r\n"
         case .unprocessableContent: "HTTP/1.1 422 Unprocessable Content\r\n"
         case .tooManyRequests: "HTTP/1.1 429 Too Many Requests\r\n"
         case .headerFieldsTooLarge: "HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -178,9 +228,9 @@ package struct HTTPAnswer {
 
 /// Answers requests. On the event loop: must not block.
 package protocol RequestHandler: AnyObject {
-    /// Asked once a request's head is read, before its body is: an answer turns the request away, and the body is not kept.
+    /// Asked once a request's head is read, before its body is: a refusal turns the request away, and the body is not kept.
     /// The place for who may send, and how often.
-    func admit(_ head: HTTPHead) -> HTTPAnswer?
+    func admit(_ head: HTTPHead) -> HTTPAdmission
     /// Called for each complete request. Exactly one answer goes to `responder`, now or later, on the event loop.
     func handle(_ request: HTTPRequest, _ responder: Responder)
     /// A request was answered by the server itself before the handler saw it, or was turned away by ``admit(_:)``.
@@ -190,5 +240,5 @@ package protocol RequestHandler: AnyObject {
 }
 
 extension RequestHandler {
-    package func admit(_ head: HTTPHead) -> HTTPAnswer? { nil }
+    package func admit(_ head: HTTPHead) -> HTTPAdmission { .admitted(.none) }
 }

@@ -68,14 +68,15 @@ package final class HTTPServer: @unchecked Sendable {
 
     /// Opens one listening socket and returns the port it has (0 for a unix socket). Blocks: not to be called on the loop.
     ///
+    /// - Parameter door: what the requests that come by it carry.
     /// - Parameter wrap: adds handlers in front of HTTP to a connection's pipeline; on the loop, before anything is read.
-    package func listen(on address: Address, wrap: Wrapper? = nil) throws(ListenError) -> Int {
+    package func listen(on address: Address, door: HTTPDoor, wrap: Wrapper? = nil) throws(ListenError) -> Int {
         let bootstrap = ServerBootstrap(group: loop)
             .serverChannelOption(.backlog, value: 1024)
             // A burst of new connections is taken in one turn of the loop.
             .serverChannelOption(.maxMessagesPerRead, value: 32)
             .childChannelInitializer { [self] channel in
-                channel.eventLoop.makeCompletedFuture { try prepare(channel, wrap) }
+                channel.eventLoop.makeCompletedFuture { try prepare(channel, door, wrap) }
             }
         do {
             let channel: any Channel
@@ -84,11 +85,7 @@ package final class HTTPServer: @unchecked Sendable {
                 channel = try bootstrap.serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                     .bind(host: host, port: port).wait()
             case .unix(let path):
-                try Self.removeStaleSocket(path)
-                // As open as the loopback port beside it: to every program on this machine.
-                let mask = umask(0o111)
-                defer { umask(mask) }
-                channel = try bootstrap.bind(unixDomainSocketPath: path).wait()
+                channel = try UnixSocketFile.prepare(path) { try bootstrap.bind(unixDomainSocketPath: path).wait() }
             }
             try loop.submit { self.listeners.append(channel) }.wait()
             return channel.localAddress?.port ?? 0
@@ -101,7 +98,7 @@ package final class HTTPServer: @unchecked Sendable {
         }
     }
 
-    private func prepare(_ channel: any Channel, _ wrap: Wrapper?) throws {
+    private func prepare(_ channel: any Channel, _ door: HTTPDoor, _ wrap: Wrapper?) throws {
         try wrap?(channel)
         if let options = channel.syncOptions {
             // A client may close its side once it has sent its request, and still wants the answer.
@@ -111,35 +108,7 @@ package final class HTTPServer: @unchecked Sendable {
             // none has more than one buffer.
             try options.setOption(.maxMessagesPerRead, value: 1)
         }
-        try channel.pipeline.syncOperations.addHandler(ConnectionHandler(server: self))
-    }
-
-    /// A socket file left by a process that was killed; one that answers belongs to somebody.
-    private static func removeStaleSocket(_ path: String) throws {
-        var status = stat()
-        guard lstat(path, &status) == 0 else { return }
-        guard status.st_mode & S_IFMT == S_IFSOCK else {
-            throw ListenError(
-                description: "listen on unix:\(path): a file that is no socket is in the way",
-                isInUse: true
-            )
-        }
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        defer { Glibc.close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { target in
-            target.copyBytes(from: path.utf8.prefix(target.count - 1))
-        }
-        let code = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard code != 0 else {
-            throw ListenError(description: "listen on unix:\(path): another process listens there", isInUse: true)
-        }
-        unlink(path)
+        try channel.pipeline.syncOperations.addHandler(ConnectionHandler(server: self, door: door))
     }
 
     package static func text(_ address: Address) -> String {
@@ -358,6 +327,12 @@ package final class HTTPServer: @unchecked Sendable {
         scratch.writeStaticString(answer.status.line)
         let head = isKeptAlive ? keepAliveHead : closeHead
         head.withUnsafeBytes { _ = scratch.writeBytes($0) }
+        if answer.status == .noContent || answer.status == .notModified {
+            // Neither has a body; the first must not even state a length of zero (RFC 9110, 8.6).
+            for header in answer.headers { scratch.writeString("\(header.name): \(header.value)\r\n") }
+            scratch.writeStaticString("\r\n")
+            return scratch
+        }
         if answer.contentType == "application/json" && answer.headers.isEmpty {
             scratch.writeStaticString("Content-Type: application/json\r\nContent-Length: ")
         } else {

@@ -1,3 +1,4 @@
+internal import Admission
 internal import Delivery
 internal import HTTPServing
 internal import JSONBytes
@@ -34,9 +35,17 @@ extension Routes {
         writer.field("received", counters.received)
         writer.field("failed", counters.failed)
         writer.field("refused", counters.refused.values.reduce(0, +))
+        writer.key("denied")
+        writer.beginObject()
+        for denial in AccessDenial.allCases {
+            writer.key(text: denial.rawValue)
+            writer.integer(gate.deniedCounts[denial] ?? 0)
+        }
+        writer.endObject()
         writer.field("matched", counters.matched)
         writer.field("templates_loaded", collector.templateCount)
         writer.field("overflowed", collector.overflowCount)
+        writeSuppressed(to: &writer)
         writer.field("optimal_batch_size", collector.batchSize)
         writer.key("aggregation_ratio")
         writer.number(
@@ -92,6 +101,25 @@ extension Routes {
         writer.endObject()
         writer.endLine()
         return writer.bytes
+    }
+
+    /// Which sources were faster than `RATE_LIMIT`, and with what; most first.
+    private func writeSuppressed(to writer: inout JSONWriter) {
+        writer.key("suppressed")
+        writer.beginObject()
+        writer.field("records", collector.suppressedCount)
+        writer.key("patterns")
+        writer.beginArray()
+        for entry in collector.suppressed.entries.sorted(by: { $0.count > $1.count }) {
+            writer.beginObject()
+            writer.field("source", String(decoding: entry.source, as: UTF8.self))
+            writer.field("host", String(decoding: entry.host, as: UTF8.self))
+            writer.field("pattern", String(decoding: entry.pattern, as: UTF8.self))
+            writer.field("records", entry.count)
+            writer.endObject()
+        }
+        writer.endArray()
+        writer.endObject()
     }
 
     private func write(_ runner: LaneRunner, to writer: inout JSONWriter) {
@@ -153,6 +181,21 @@ extension Routes {
             "logboom_records_overflowed_total",
             "Records counted under <other> at a bound.",
             collector.overflowCount
+        )
+        page.add(
+            .counter,
+            "logboom_records_suppressed_total",
+            "Records counted without sample and attributes, for their source was too fast.",
+            collector.suppressedCount
+        )
+        page.add(
+            .counter,
+            "logboom_records_cut_total",
+            "Accepted records of which a part was left out at a bound.",
+            [
+                ([("part", "message")], figures.cutRecordCount),
+                ([("part", "attributes")], figures.attributeCutRecordCount),
+            ]
         )
         page.add(
             .counter,
@@ -326,6 +369,12 @@ extension Routes {
             "logboom_http_requests_total",
             "Requests answered, by status.",
             figures.answered.sorted { $0.key < $1.key }.map { ([("code", String($0.key))], $0.value) }
+        )
+        page.add(
+            .counter,
+            "logboom_http_denied_total",
+            "Requests turned away for who sent them.",
+            AccessDenial.allCases.map { ([("reason", $0.rawValue)], gate.deniedCounts[$0] ?? 0) }
         )
         page.add(
             .counter,

@@ -1,3 +1,4 @@
+internal import Admission
 internal import Delivery
 internal import HTTPServing
 internal import HTTPWire
@@ -10,47 +11,59 @@ internal import RecordDecoding
 extension Routes {
     /// `POST /ingest`, `/ingest/batch`, `/logs/ingest`: decodes the body, folds every usable record, and answers with what
     /// became of each: 202 when folded, 200 when all of it is durable, 422 when nothing was usable, 400 when it is no JSON.
-    func ingest(_ request: HTTPRequest, requiresTenant: Bool, _ responder: Responder) {
+    func ingest(_ request: HTTPRequest, at route: IntakeRoute, _ responder: Responder) {
         figures.ingestRequestCount += 1
         if let refusal = collector.refusal {
             return refuse(refusal, responder)
         }
         expand(request, responder) { request in
             if let key = request.header(.idempotencyKey) {
-                return takeInOnce(request, requiresTenant: requiresTenant, key: key, responder)
+                return takeInOnce(request, at: route, key: key, responder)
             }
-            takeIn(request, requiresTenant: requiresTenant, responder)
+            takeIn(request, at: route, responder)
         }
     }
 
-    private func takeIn(_ request: HTTPRequest, requiresTenant: Bool, _ responder: Responder) {
-        switch takeIn(request, requiresTenant: requiresTenant, key: nil) {
-        case .malformed(let malformed): answer(responder, malformedAnswer(malformed))
-        case .taken(let summary, let matched, nil): answer(responder, answer(summary, matched: matched, .folded))
+    private func takeIn(_ request: HTTPRequest, at route: IntakeRoute, _ responder: Responder) {
+        switch takeIn(request, at: route, key: nil) {
+        case .malformed(let malformed): answer(responder, answer(malformed, at: route))
+        case .taken(let summary, let matched, nil):
+            answer(responder, answer(summary, at: route, matched: matched, .folded))
         case .taken(let summary, let matched, let waiter?):
             waiter.whenGiven { receipt in
-                self.answer(responder, self.answer(summary, matched: matched, receipt))
+                self.answer(responder, self.answer(summary, at: route, matched: matched, receipt))
             }
         }
     }
 
-    enum IntakeOutcome {
+    enum TakenIn {
         case malformed(MalformedBody)
         /// Without a waiter the records are folded, and none has to be durable.
         case taken(BodySummary, matched: Int, Collector.Waiter?)
     }
 
     /// Decodes the body and folds its records.
-    func takeIn(_ request: HTTPRequest, requiresTenant: Bool, key: StreamID?) -> IntakeOutcome {
+    func takeIn(_ request: HTTPRequest, at route: IntakeRoute, key: StreamID?) -> TakenIn {
         let matchedBefore = collector.counters.matched
         collector.beginRequest(key: key)
-        let result = decoder.decode(
-            request.body,
-            contentType: request.header(.contentType)?.bytes,
-            rules: RecordRules(requiresTenant: requiresTenant)
-        ) { record in
-            self.collector.fold(record)
-            return nil
+        let token = request.grant
+        let tenant = route.tenantHeader.flatMap { request.head.header(named: $0) }?.bytes
+        let result = withFixedSource(of: token) { source in
+            decoder.decode(
+                request.body,
+                at: route,
+                contentType: request.header(.contentType)?.bytes,
+                tenant: tenant ?? ByteView(start: nil, count: 0)
+            ) { record in
+                if let source {
+                    var record = record
+                    record.source = source
+                    self.collector.fold(record)
+                } else {
+                    self.collector.fold(record)
+                }
+                return nil
+            }
         }
         switch result {
         case .failure(let malformed):
@@ -59,9 +72,18 @@ extension Routes {
             return .malformed(malformed)
         case .success(let summary):
             let matched = collector.counters.matched - matchedBefore
+            gate.charge(summary.accepted, token: token, now: scheduler.now)
+            figures.cutRecordCount += summary.truncated
+            figures.attributeCutRecordCount += summary.attributesDropped
             let waiter = collector.endRequest(received: summary.received, failed: summary.failed)
             return .taken(summary, matched: matched, waiter)
         }
+    }
+
+    /// The source that the token of this place gives to all records, if it does.
+    private func withFixedSource<Value>(of token: HTTPGrant, _ use: (ByteView?) -> Value) -> Value {
+        guard var source = gate.token(of: token)?.source else { return use(nil) }
+        return source.withUTF8 { use($0) }
     }
 
     private func refuse(_ refusal: Refusal, _ responder: Responder) {
@@ -77,6 +99,12 @@ extension Routes {
                     headers: [("Retry-After", "1")]
                 )
             )
+        case .rate:
+            // The gate refuses for a rate, before the body is there; should the collector ever do so, this is what it means.
+            answer(
+                responder,
+                .problem(.tooManyRequests, "Records come too fast; try again.", headers: [("Retry-After", "1")])
+            )
         case .stopping:
             answer(
                 responder,
@@ -85,7 +113,8 @@ extension Routes {
         }
     }
 
-    func malformedAnswer(_ malformed: MalformedBody) -> HTTPAnswer {
+    func answer(_ malformed: MalformedBody, at route: IntakeRoute) -> HTTPAnswer {
+        if let answer = ownAnswer(.malformed(malformed), at: route) { return answer }
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("type")
@@ -105,7 +134,15 @@ extension Routes {
         return HTTPAnswer(.badRequest, contentType: "application/problem+json", body: writer.bytes)
     }
 
-    func answer(_ summary: BodySummary, matched: Int, _ receipt: Receipt) -> HTTPAnswer {
+    /// The answer in the words of the protocol spoken at this path, if it has its own.
+    func ownAnswer(_ outcome: IntakeOutcome, at route: IntakeRoute) -> HTTPAnswer? {
+        guard let answer = route.answer(outcome), let status = HTTPStatus(rawValue: answer.status) else { return nil }
+        return HTTPAnswer(status, contentType: "\(answer.contentType)", body: answer.body)
+    }
+
+    func answer(_ summary: BodySummary, at route: IntakeRoute, matched: Int, _ receipt: Receipt) -> HTTPAnswer {
+        let isOverdue = if case .timedOut = receipt { true } else { false }
+        if let answer = ownAnswer(.taken(summary, isOverdue: isOverdue), at: route) { return answer }
         let status: HTTPStatus
         var durableCount = 0
         switch receipt {
@@ -160,6 +197,7 @@ extension Routes {
             writer.integer(error.index)
             writer.key("reason")
             writer.string("\(error.reason)")
+            if let offset = error.offset { writer.field("offset", offset) }
             writer.endObject()
         }
         writer.endArray()

@@ -1,3 +1,4 @@
+package import Admission
 internal import Delivery
 package import HTTPServing
 internal import HTTPWire
@@ -17,6 +18,9 @@ package struct HTTPFigures {
     package internal(set) var ingestRequestCount = 0
     /// Requests whose `Idempotency-Key` had come before.
     package internal(set) var repeatedRequestCount = 0
+    /// Records whose message was cut at its bound, and records that had more attributes than are looked at.
+    var cutRecordCount = 0
+    var attributeCutRecordCount = 0
 
     private static let firstStatus = 100
     private var counters = [Int](repeating: 0, count: 500)
@@ -98,6 +102,8 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     let scheduler: any Scheduler
     let facts: ServiceFacts
     let decoder = BodyDecoder()
+    package internal(set) var gate: AccessGate
+    private let table = RouteTable()
     package internal(set) var figures = HTTPFigures()
     /// What listens for these routes; its figures are shown with theirs. Both last as long as the process.
     package var server: HTTPServer?
@@ -113,71 +119,43 @@ package final class Routes: RequestHandler, @unchecked Sendable {
         reader: any PatternReader,
         deadLetters: any DeadLetterBox,
         scheduler: any Scheduler,
+        gate: AccessGate,
         facts: ServiceFacts
     ) {
         self.collector = collector
         self.reader = reader
         self.deadLetters = deadLetters
         self.scheduler = scheduler
+        self.gate = gate
         self.facts = facts
     }
 
-    private enum Route {
-        case ingest(requiresTenant: Bool)
-        case flush, health, databaseHealth, live, ready, stats, metrics, patterns, tail
-        case deadLetters, deadLetter(Int64), replay(deadLetter: Int64)
-
-        var methods: [HTTPRequest.Method] {
-            switch self {
-            case .ingest, .flush, .replay: [.post]
-            case .health, .databaseHealth, .live, .ready, .stats, .metrics, .patterns, .deadLetters: [.get, .head]
-            case .deadLetter: [.get, .head, .delete]
-            // An answer without an end has no head to show alone.
-            case .tail: [.get]
-            }
-        }
+    /// Takes a changed policy, for the requests that come from now on.
+    package func replace(_ policy: AccessPolicy) {
+        scheduler.preconditionOnLoop()
+        gate.replace(policy)
     }
 
-    private static func route(_ path: HTTPText) -> Route? {
-        switch path {
-        case "/ingest", "/ingest/batch": .ingest(requiresTenant: false)
-        case "/logs/ingest", "/v1/logs/ingest": .ingest(requiresTenant: true)
-        case "/flush": .flush
-        case "/health": .health
-        case "/health/db": .databaseHealth
-        case "/livez": .live
-        case "/readyz": .ready
-        case "/stats": .stats
-        case "/metrics": .metrics
-        case "/v1/patterns": .patterns
-        case "/v1/tail": .tail
-        case "/v1/dead-letters": .deadLetters
-        default: deadLetterRoute(path)
+    package func admit(_ head: HTTPHead) -> HTTPAdmission {
+        // Before anything is said of the path: what there is here is not for strangers.
+        let scope = table.route(head.path).map { $0.scope(of: head.method) } ?? .read
+        let admission = gate.admit(head, scope: scope, now: scheduler.now)
+        if case .refused(let refusal) = admission, refusal.status == .tooManyRequests {
+            collector.refused(.rate, recordCount: 1)
         }
-    }
-
-    /// `/v1/dead-letters/ID` and `/v1/dead-letters/ID/replay`.
-    private static func deadLetterRoute(_ path: HTTPText) -> Route? {
-        let prefix: StaticString = "/v1/dead-letters/"
-        guard path.hasPrefix(prefix) else { return nil }
-        let parts = String(path.dropFirst(prefix.utf8CodeUnitCount)).split(
-            separator: "/",
-            omittingEmptySubsequences: false
-        )
-        guard let id = parts.first.flatMap({ Int64($0) }), id > 0 else { return nil }
-        switch parts.dropFirst() {
-        case []: return .deadLetter(id)
-        case ["replay"]: return .replay(deadLetter: id)
-        default: return nil
-        }
+        return admission
     }
 
     package func handle(_ request: HTTPRequest, _ responder: Responder) {
-        guard let route = Self.route(request.path) else {
-            return answer(
-                responder,
-                .problem(.notFound, "There is nothing at this path; see GET /health and GET /stats.")
-            )
+        // The policy may have changed while the body came.
+        if !gate.isCurrent(request.grant) {
+            switch admit(request.head) {
+            case .admitted(let grant): return handle(request.with(grant: grant), responder)
+            case .refused(let refusal): return answer(responder, refusal)
+            }
+        }
+        guard let route = table.route(request.path) else {
+            return answer(responder, .problem(.notFound, "There is nothing at this path; see GET / for what there is."))
         }
         guard route.methods.contains(request.method) else {
             let allowed = route.methods.map { "\($0.name)" }.joined(separator: ", ")
@@ -187,7 +165,9 @@ package final class Routes: RequestHandler, @unchecked Sendable {
             )
         }
         switch route {
-        case .ingest(let requiresTenant): ingest(request, requiresTenant: requiresTenant, responder)
+        case .ingest(let route): ingest(request, at: route, responder)
+        case .index: answer(responder, indexPage())
+        case .document: answer(responder, document(request))
         case .flush: flush(responder)
         case .health: health(responder)
         case .databaseHealth: databaseHealth(responder)

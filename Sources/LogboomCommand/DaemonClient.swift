@@ -4,6 +4,7 @@ import JSONBytes
 import LogModel
 import NIOCore
 import NIOPosix
+import Settings
 
 /// Finds out where the daemon answers.
 enum DaemonLocation {
@@ -11,7 +12,7 @@ enum DaemonLocation {
     static let standardSocketPath = "/run/logboom/logboom.sock"
     static let standardURL = "http://127.0.0.1:8004"
 
-    /// The option, else `LOGBOOM_URL`, else a socket that exists, else ``standardURL``.
+    /// The option, else `LOGBOOM_URL`, else a socket that this user may open, else ``standardURL``.
     static func find(
         option: String?,
         environment: [String: String],
@@ -26,7 +27,30 @@ enum DaemonLocation {
 
     static func isSocket(_ path: String) -> Bool {
         var status = stat()
-        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFSOCK
+        // One that is not open to this user is as good as none: the port may be.
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFSOCK && access(path, W_OK) == 0
+    }
+}
+
+/// Finds the token to show. In a file, never in an argument, which every user of the machine can see.
+enum DaemonToken {
+    /// Of the option, else of the file that `LOGBOOM_TOKEN_FILE` names; `nil` when neither is there.
+    static func find(option: String?, environment: [String: String]) throws(CommandFailure) -> Secret? {
+        let variable = environment["LOGBOOM_TOKEN_FILE"].flatMap { $0.isEmpty ? nil : $0 }
+        guard let path = option ?? variable else { return nil }
+        let name = DisplayText.clean(path, widthMax: 200)
+        func failure(_ what: String) -> CommandFailure {
+            CommandFailure(status: .misused, message: "the token in \(name) cannot be used: \(what)")
+        }
+        switch SettingsSource.readSecret(path) {
+        case .failure(let problem): throw failure(problem.what)
+        case .success(let secret):
+            let text = secret.reveal()
+            guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+                throw failure("a token has no blanks, control characters or letters beyond ASCII")
+            }
+            return secret
+        }
     }
 }
 
@@ -39,9 +63,11 @@ struct DaemonClient {
 
     let url: String
     private let client: HTTPClient
+    private let token: Secret?
 
-    init(_ url: String) throws(CommandFailure) {
+    init(_ url: String, token: Secret? = nil) throws(CommandFailure) {
         self.url = url
+        self.token = token
         var options = HTTPClient.Options()
         options.userAgent = "logboom/\(logboomVersion)"
         do throws(HTTPAddressError) {
@@ -65,15 +91,15 @@ struct DaemonClient {
         query: [(name: String, value: String)] = [],
         timeout: Duration = DaemonClient.timeout
     ) throws(CommandFailure) -> Answer {
-        try call(HTTPCall("GET", HTTPCall.path(path, query: query), headers: Self.headers), timeout: timeout)
+        try call(HTTPCall("GET", HTTPCall.path(path, query: query), headers: headers), timeout: timeout)
     }
 
     func post(_ path: String, timeout: Duration) throws(CommandFailure) -> Answer {
-        try call(HTTPCall("POST", path, headers: Self.headers), timeout: timeout)
+        try call(HTTPCall("POST", path, headers: headers), timeout: timeout)
     }
 
     func delete(_ path: String, timeout: Duration) throws(CommandFailure) -> Answer {
-        try call(HTTPCall("DELETE", path, headers: Self.headers), timeout: timeout)
+        try call(HTTPCall("DELETE", path, headers: headers), timeout: timeout)
     }
 
     /// Hands on the pieces of an answer without an end until `onBody` says `false` or the daemon closes it.
@@ -82,7 +108,7 @@ struct DaemonClient {
         query: [(name: String, value: String)],
         onBody: @escaping @Sendable ([UInt8]) -> Bool
     ) throws(CommandFailure) {
-        let call = HTTPCall("GET", HTTPCall.path(path, query: query), headers: [("Accept", "text/event-stream")])
+        let call = HTTPCall("GET", HTTPCall.path(path, query: query), headers: headers(accept: "text/event-stream"))
         let head: HTTPAnswerHead
         do throws(HTTPClientError) {
             head = try client.streamAndWait(
@@ -101,11 +127,20 @@ struct DaemonClient {
     func refusal(_ path: String, status: Int, json: JSONValue?) -> CommandFailure {
         let detail = json?["detail"]?.string ?? json?["title"]?.string ?? json?["error"]?.string
         let text = detail.map { ": " + DisplayText.clean($0, widthMax: 300) } ?? ""
-        let hint = status == 404 ? "; is it logboomd, and not an older one?" : ""
+        let hint =
+            switch status {
+            case 401, 403: "\n  --token-file FILE, or LOGBOOM_TOKEN_FILE, names a file with a token"
+            case 404: "; is it logboomd, and not an older one?"
+            default: ""
+            }
         return CommandFailure(status: .failed, message: "\(cleanURL) answered \(status) to \(path)\(text)\(hint)")
     }
 
-    private static let headers = [(name: "Accept", value: "application/json")]
+    private var headers: [(name: String, value: String)] { headers(accept: "application/json") }
+
+    private func headers(accept: String) -> [(name: String, value: String)] {
+        [("Accept", accept)] + (token.map { [("Authorization", "Bearer \($0.reveal())")] } ?? [])
+    }
 
     private var cleanURL: String { DisplayText.clean(url, widthMax: 200) }
 

@@ -20,8 +20,8 @@ struct LogboomCommand: ParsableCommand {
             """,
         version: "logboom \(logboomVersion)",
         subcommands: [
-            Top.self, Status.self, Flush.self, Tail.self, PatternsCommand.self, DeadLetters.self, Config.self,
-            Version.self,
+            Top.self, Status.self, Flush.self, Tail.self, PatternsCommand.self, DeadLetters.self, TokenCommand.self,
+            Config.self, Version.self,
         ]
     )
 }
@@ -39,10 +39,20 @@ struct Version: ParsableCommand {
 struct DaemonOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Where logboomd answers: http://HOST:PORT or unix:/PATH.", valueName: "url"))
     var url: String?
+    @Option(
+        help: ArgumentHelp(
+            "A file that holds the token to show, where one is asked for; else LOGBOOM_TOKEN_FILE names it.",
+            valueName: "file"
+        )
+    )
+    var tokenFile: String?
 
-    /// - Throws: ``CommandFailure`` when the address cannot be used.
+    /// - Throws: ``CommandFailure`` when the address or the token cannot be used.
     func connect() throws -> DaemonClient {
-        try DaemonClient(DaemonLocation.find(option: url, environment: Output.environment))
+        try DaemonClient(
+            DaemonLocation.find(option: url, environment: Output.environment),
+            token: DaemonToken.find(option: tokenFile, environment: Output.environment)
+        )
     }
 }
 

@@ -1,3 +1,4 @@
+internal import Admission
 internal import BlockingExecutor
 internal import CShims
 internal import Delivery
@@ -6,6 +7,7 @@ internal import Glibc
 internal import HTTPClient
 internal import HTTPServing
 internal import HTTPSource
+internal import Hashing
 internal import LogModel
 internal import NIOCore
 internal import NIOPosix
@@ -179,6 +181,7 @@ final class Daemon: @unchecked Sendable {
             reader: reader,
             deadLetters: spool,
             scheduler: scheduler,
+            gate: AccessGate(policy: settings.access.policy) { TokenDigest(bytes: SHA256.hash($0)) },
             facts: ServiceFacts(
                 storeName: store.name,
                 nodeID: identity.id,
@@ -238,7 +241,7 @@ final class Daemon: @unchecked Sendable {
                 case .unix(let path): .unix(path: path)
                 }
             do throws(HTTPServer.ListenError) {
-                let port = try server.listen(on: target)
+                let port = try server.listen(on: target, door: Self.door(of: address))
                 if case .tcp(let host, 0) = target {
                     texts.append(HTTPServer.text(.tcp(host: host, port: port)))
                 } else {
@@ -252,12 +255,20 @@ final class Daemon: @unchecked Sendable {
         return texts
     }
 
+    private static func door(of address: ListenAddress) -> HTTPDoor {
+        switch address {
+        case .unix: .socket
+        case .tcp: address.isLoopback ? .loopback : .network
+        }
+    }
+
     private static func configuration(_ settings: Settings) -> Collector.Configuration {
         Collector.Configuration(
             window: settings.aggregationWindow,
             batchSize: settings.batchSize,
             memoryLimit: settings.memoryByteCountMax,
             durableLevel: settings.durableLevel,
+            sourceLimit: settings.sourceLimit,
             hostName: hostName()
         )
     }
@@ -390,6 +401,7 @@ final class Daemon: @unchecked Sendable {
             log.notice("configuration read again: \(differences.summary)")
             for warning in new.warnings { log.warning("\(warning)") }
             if let postgres = loaded.settings.postgres { passwordCell?.update(postgres) }
+            routes.replace(loaded.settings.access.policy)
             collector.reconfigure(Self.configuration(loaded.settings))
         }
     }

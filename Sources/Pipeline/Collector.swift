@@ -29,6 +29,8 @@ package final class Collector: @unchecked Sendable {
         package var memoryLimit: Int
         /// Records at or above it are answered when durable; `nil` makes none wait.
         package var durableLevel: Severity?
+        /// How fast a source may be before its records are counted without samples and attributes; `nil`: no limit.
+        package var sourceLimit: RateLimit?
         /// What stands for the host of records that name none: this machine.
         package var hostName: [UInt8]
 
@@ -37,12 +39,14 @@ package final class Collector: @unchecked Sendable {
             batchSize: Int,
             memoryLimit: Int,
             durableLevel: Severity?,
+            sourceLimit: RateLimit? = nil,
             hostName: [UInt8]
         ) {
             self.window = window
             self.batchSize = batchSize
             self.memoryLimit = memoryLimit
             self.durableLevel = durableLevel
+            self.sourceLimit = sourceLimit
             self.hostName = hostName
         }
     }
@@ -100,6 +104,7 @@ package final class Collector: @unchecked Sendable {
     private var spooledAtStart: Set<StreamID> = []
     /// One stamp for the records of a request: they came together.
     private var requestedAt = Timestamp(nanoseconds: 0)
+    private var requestClock = MonotonicTime(nanoseconds: 0)
 
     package init(
         configuration: Configuration,
@@ -112,6 +117,7 @@ package final class Collector: @unchecked Sendable {
         precondition(!lanes.isEmpty, "batches need somewhere to go")
         self.configuration = configuration
         self.aggregator = aggregator
+        self.aggregator.limitSources(to: configuration.sourceLimit)
         self.lanes = lanes
         self.scheduler = scheduler
         self.log = log
@@ -152,6 +158,7 @@ package final class Collector: @unchecked Sendable {
         batcher.window = configuration.window
         batcher.recordCountMax = configuration.batchSize
         batcher.byteCountMax = configuration.memoryLimit / Limits.openBatchBudgetShare
+        aggregator.limitSources(to: configuration.sourceLimit)
         scheduleSealCheck()
         setWindowTimer()
         for runner in lanes { runner.retryNow() }
@@ -173,6 +180,8 @@ package final class Collector: @unchecked Sendable {
     package var mergeCount: Int { aggregator.mergeCount }
     package var templateLearnedCount: Int { aggregator.templateLearnedCount }
     package var redactionCount: Int { aggregator.redactionCount }
+    package var suppressedCount: Int { aggregator.suppressedCount }
+    package var suppressed: SuppressedSeries { aggregator.suppressed }
     /// The templates known, to be kept for the next process.
     package var catalogue: [UInt8] { aggregator.catalogue() }
     package var openRecordCount: Int { aggregator.recordCount }
@@ -203,6 +212,7 @@ package final class Collector: @unchecked Sendable {
         requestHasOrdinary = false
         requestTickets.removeAll(keepingCapacity: true)
         requestedAt = scheduler.wallClock
+        requestClock = scheduler.now
         observeClock(wallClock: requestedAt)
     }
 
@@ -259,7 +269,8 @@ package final class Collector: @unchecked Sendable {
             record,
             durableLevel: configuration.durableLevel,
             isKeyed: isKeyed,
-            now: now
+            now: now,
+            clock: requestClock
         )
         isOpenFull = outcome.isFull
         counters.accepted += 1

@@ -6,6 +6,8 @@ package enum Refusal: String, Sendable, CaseIterable {
     case memory
     /// The daemon stops.
     case stopping
+    /// Its token's senders are faster than the token allows.
+    case rate
 }
 
 /// What happened since the start, in records unless the name says otherwise. Lives on the loop: plain numbers.

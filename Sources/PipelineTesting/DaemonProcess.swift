@@ -70,14 +70,16 @@ package final class DaemonProcess: Sendable {
 
     package var address: HTTPTestAddress { .port(port) }
 
-    /// One request on a connection of its own.
+    /// One request on a connection of its own. Throws when openapi.json does not know of such an answer.
     package func request(
         _ method: String,
         _ path: String,
         _ body: [UInt8]? = nil,
         headers: [String: String] = [:]
     ) throws -> HTTPTestAnswer {
-        try HTTPTestConnection(address).send(method, path, body, headers: headers)
+        let answer = try HTTPTestConnection(address).send(method, path, body, headers: headers)
+        if let complaint = APIDocument.complaint(method, path, answer.status) { throw TestingError(complaint) }
+        return answer
     }
 
     package func get(_ path: String) throws -> HTTPTestAnswer {

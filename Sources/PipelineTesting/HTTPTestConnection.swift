@@ -138,7 +138,8 @@ package final class HTTPTestConnection {
                     headers[line[..<colon].lowercased()] = line[line.index(after: colon)...]
                         .trimmingCharacters(in: .whitespaces)
                 }
-                let count = hasBody && status != 204 ? headers["content-length"].flatMap { Int($0) } ?? 0 : 0
+                let count =
+                    hasBody && status != 204 && status != 304 ? headers["content-length"].flatMap { Int($0) } ?? 0 : 0
                 while unread.count < count { try receive() }
                 defer { unread.removeFirst(count) }
                 return HTTPTestAnswer(status: status, headers: headers, body: Array(unread[..<count]))

@@ -1,4 +1,3 @@
-internal import JSONBytes
 package import LogModel
 
 /// What a path asks of its records beyond a message.
@@ -80,6 +79,8 @@ package struct MalformedBody: Error, Sendable, Equatable, CustomStringConvertibl
     package var offset: Int
     /// Safe to show; never holds text of the body.
     package var reason: String
+    /// The body is in a form that is not spoken here at all: HTTP 415 and not 400.
+    package var isForeign = false
 
     package init(offset: Int, reason: String) {
         self.offset = offset
@@ -92,9 +93,7 @@ package struct MalformedBody: Error, Sendable, Equatable, CustomStringConvertibl
     }
 }
 
-/// Turns the body of a request into records: an object, an array of objects or texts, `{"logs": […]}`, NDJSON, or lines of
-/// plain text. Looks at the bytes first and at the content type only where they leave a choice, because senders are
-/// careless with it (Node-RED sends none with a JSON text, `curl -d` a form's).
+/// Turns the body of a request into records, by the protocol spoken where it came in.
 ///
 /// A document (object, array, `logs`) is checked to its end before its first record is handed over, so a body cut short
 /// leaves nothing behind. Lines stand alone: a broken one costs only itself. Owns scratch memory; belongs to one event loop,
@@ -107,46 +106,42 @@ package final class BodyDecoder {
     /// Calls `accept` for each usable record in order. The record's views are valid during that call only.
     ///
     /// - Parameters:
+    ///   - route: where the body came in.
     ///   - contentType: the header's value, or `nil`.
+    ///   - tenant: of records that name none; empty for none.
     ///   - accept: returns why it will not take the record, or `nil` when it took it.
     /// - Returns: what became of the records, or why there are none.
     package func decode(
-        _ body: UnsafeBufferPointer<UInt8>,
+        _ body: ByteView,
+        at route: IntakeRoute,
+        contentType: ByteView?,
+        tenant: ByteView = ByteView(start: nil, count: 0),
+        accept: (LogRecord) -> RecordRefusal?
+    ) -> Result<BodySummary, MalformedBody> {
+        records.tenant = tenant
+        defer { records.tenant = ByteView(start: nil, count: 0) }
+        return route.spoken.read(
+            BodyReading(body: body),
+            &records,
+            contentType: contentType,
+            rules: route.rules,
+            accept: accept
+        )
+    }
+
+    /// The same for our own protocol, wherever the text is from.
+    package func decode(
+        _ body: ByteView,
         contentType: ByteView?,
         rules: RecordRules,
         accept: (LogRecord) -> RecordRefusal?
     ) -> Result<BodySummary, MalformedBody> {
-        BodyReading(body: body).run(&records, format: TextFormat(contentType), rules: rules, accept: accept)
-    }
-}
-
-/// What a content type says about a body's form, as far as it matters.
-enum TextFormat {
-    case unknown, lines, plain
-
-    init(_ contentType: ByteView?) {
-        self = .unknown
-        guard let contentType else { return }
-        if Self.begins(contentType, with: "text/plain") {
-            self = .plain
-        } else if Self.begins(contentType, with: "application/x-ndjson")
-            || Self.begins(contentType, with: "application/ndjson")
-            || Self.begins(contentType, with: "application/jsonl")
-            || Self.begins(contentType, with: "application/x-jsonlines")
-        {
-            self = .lines
-        }
-    }
-
-    /// Without case, and only a whole media type (RFC 9110, 8.3.1): parameters may follow.
-    private static func begins(_ value: ByteView, with type: StaticString) -> Bool {
-        let count = type.utf8CodeUnitCount
-        guard value.count >= count else { return false }
-        for index in 0..<count {
-            let byte = value[index]
-            let lower = byte &- 0x41 < 26 ? byte | 0x20 : byte
-            if lower != type.utf8Start[index] { return false }
-        }
-        return value.count == count || value[count] == 0x3B || value[count] <= 0x20
+        LogboomRecords.read(
+            BodyReading(body: body),
+            &records,
+            contentType: contentType,
+            rules: rules,
+            accept: accept
+        )
     }
 }

@@ -38,6 +38,9 @@ struct JSONRecordDecoder: ~Copyable {
     private var pathLength = 0
     private var isNodeRed = false
 
+    /// Of records that name none; the owner's, and not forgotten by ``begin()``.
+    var tenant = ByteView(start: nil, count: 0)
+
     /// The record read last; its views end with the body, or with the next ``begin()``.
     private(set) var record = LogRecord(message: ByteView(start: nil, count: 0))
     /// The array of `{"logs": […]}` when the object read last has one.
@@ -122,6 +125,7 @@ struct JSONRecordDecoder: ~Copyable {
         }
         if let slot = slot(.source) { record.source = name(slot) }
         if let slot = slot(.host) { record.host = name(slot) }
+        record.tenant = tenant
         if let slot = slot(.tenant) { record.tenant = name(slot) }
         if let slot = slot(.dashboard) { record.dashboard = name(slot) }
         record.attributes = UnsafeBufferPointer(start: attributes, count: attributeCount)
@@ -133,7 +137,8 @@ struct JSONRecordDecoder: ~Copyable {
     mutating func finish(text: JSONItem, _ rules: RecordRules) -> StaticString? {
         record = LogRecord(message: ByteView(start: nil, count: 0))
         guard setMessage(text) else { return "message is missing" }
-        return rules.requiresTenant ? "org is missing" : nil
+        record.tenant = tenant
+        return rules.requiresTenant && tenant.isEmpty ? "org is missing" : nil
     }
 
     // MARK: Sorting
@@ -172,7 +177,7 @@ struct JSONRecordDecoder: ~Copyable {
 
     /// Keeps a field's value until the object ends: the same name again replaces it, another name of better rank turns it
     /// into an attribute. `null` and blank text say nothing.
-    private mutating func keep(_ field: RecordField, _ rank: UInt8, key: JSONItem, value: JSONItem) {
+    mutating func keep(_ field: RecordField, _ rank: UInt8, key: JSONItem, value: JSONItem) {
         if value.kind == .null || (value.kind == .string && !value.hasEscapes && Self.isBlank(value.bytes)) { return }
         let index = Int(field.rawValue)
         let bit: UInt16 = 1 << UInt16(index)
@@ -341,7 +346,7 @@ struct JSONRecordDecoder: ~Copyable {
     // MARK: Attributes
 
     /// Adds one attribute under the current path, or the members of an object below it.
-    private mutating func addAttribute(key: JSONItem, value: JSONItem, depth: Int = 1) {
+    mutating func addAttribute(key: JSONItem, value: JSONItem, depth: Int = 1) {
         guard attributeCount < RecordLimits.attributeCountMax else {
             attributesWereDropped = true
             return

@@ -38,9 +38,17 @@ package struct LoadedSettings: Sendable, Equatable {
         if settings.postgres?.password != old.settings.postgres?.password, !changed.contains(.postgresPassword) {
             changed.append(.postgresPassword)
         }
+        if settings.access.tokens != old.settings.access.tokens, !changed.contains(.tokensFile) {
+            changed.append(.tokensFile)
+        }
         let isOtherServer = changed.contains { $0.definition.section == .postgres && !$0.isReloadable }
+        // The ports stay as they are until the restart, and so does what let them be opened.
+        let wouldOpen =
+            settings.access.tokens == nil && !old.settings.isInsecureAllowed
+            && old.settings.listen.contains { !$0.isLoopback }
         let applied = changed.filter { key in
             key.isReloadable && !(isOtherServer && key.definition.section == .postgres)
+                && !(wouldOpen && key == .tokensFile)
         }
         return ReloadDifferences(applied: applied, needsRestart: changed.filter { !applied.contains($0) })
     }

@@ -2,6 +2,8 @@
 package enum SettingKey: String, Sendable, CaseIterable, CustomStringConvertible {
     case listen = "LISTEN"
     case allowInsecure = "ALLOW_INSECURE"
+    case hostNames = "HOST_NAMES"
+    case tokensFile = "TOKENS_FILE"
     case httpBodyLimit = "HTTP_BODY_LIMIT"
     case postgresHost = "POSTGRES_HOST"
     case postgresPort = "POSTGRES_PORT"
@@ -16,6 +18,8 @@ package enum SettingKey: String, Sendable, CaseIterable, CustomStringConvertible
     case aggregationWindow = "AGGREGATION_WINDOW"
     case batchSize = "BATCH_SIZE"
     case durableLevel = "DURABLE_LEVEL"
+    case rateLimit = "RATE_LIMIT"
+    case rateBurst = "RATE_BURST"
     case maxPatterns = "MAX_PATTERNS"
     case placeholderStyle = "PLACEHOLDER_STYLE"
     case redaction = "REDACTION"

@@ -1,3 +1,4 @@
+package import Admission
 package import LogModel
 
 /// How `logboomd` writes its own log. `auto` is text on a terminal, journal priorities elsewhere.
@@ -40,10 +41,23 @@ package struct DatabaseSettings: Sendable, Equatable {
     package var poolMax: Int
 }
 
+/// Who may send and read.
+package struct AccessSettings: Sendable, Equatable {
+    /// As they were when the settings were loaded; `nil`: none are configured, and ports are open to who reaches them.
+    package var tokens: TokenSet?
+    /// The file or credential they came from.
+    package var tokensFile: String?
+    /// In lower case, beside `localhost`; at most 16.
+    package var hostNames: [String]
+
+    package var policy: AccessPolicy { AccessPolicy(tokens: tokens, hostNames: hostNames) }
+}
+
 /// Everything `logboomd` is told, checked and immutable. Made only by ``SettingsLoader``.
 package struct Settings: Sendable, Equatable {
     /// 1...16 different addresses.
     package var listen: [ListenAddress]
+    package var access: AccessSettings
     /// Absolute path of the folder that holds the spool and the embedded store. Not created here.
     package var stateDirectory: String
     /// `nil`: the embedded store is the sink.
@@ -60,6 +74,8 @@ package struct Settings: Sendable, Equatable {
     package var spoolByteCountMax: Int
     /// Records at or above it are answered only with a durable receipt; `nil` (`off`): none is.
     package var durableLevel: Severity?
+    /// How fast a source may be before its records are counted without samples and attributes; `nil`: no limit.
+    package var sourceLimit: RateLimit?
     /// Live patterns, 100...100 000.
     package var patternCountMax: Int
     /// The least severity of the daemon's own log.

@@ -1,3 +1,4 @@
+internal import Admission
 import Glibc
 
 /// Why a file could not be read.
@@ -52,8 +53,25 @@ package struct SettingsSource: Sendable {
 
     /// Reads everything. Blocks on the disk; call it at start and on SIGHUP only.
     package func load() -> Result<LoadedSettings, SettingsProblems> {
-        var input = SettingsLoader.Input(environment: environment, flags: flags, isRoot: isRoot)
-        input.readFile = { path in SettingsSource.read(path, byteCountMax: 8192) }
+        load(readFile: { Self.read($0, byteCountMax: 8192) }, readTokens: Self.readTokens)
+    }
+
+    /// The same with neither passwords nor tokens, which somebody else than the daemon may not be allowed to read, or which are
+    /// still to be made.
+    package func loadWithoutSecrets() -> Result<LoadedSettings, SettingsProblems> {
+        load(readFile: { _ in .success(Self.anyPassword) }, readTokens: { _ in .success(Self.anyToken) })
+    }
+
+    private static let anyPassword = [UInt8(ascii: "-")]
+    private static let anyToken = Array("- \(String(repeating: "0", count: 64)) read".utf8)
+
+    private func load(
+        readFile: @escaping @Sendable (String) -> Result<[UInt8], FileProblem>,
+        readTokens: @escaping @Sendable (String) -> Result<[UInt8], FileProblem>
+    ) -> Result<LoadedSettings, SettingsProblems> {
+        var input = SettingsLoader.Input(environment: environment, flags: flags, isRoot: isRoot, readFile: readFile)
+        input.readTokens = readTokens
+        input.socketFolder = Self.socketFolder(isRoot: isRoot)
         let path = configurationPath ?? Self.standardPath
         switch Self.read(path, byteCountMax: EnvironmentFile.byteCountMax) {
         case .success(let bytes): input.files.append((path, bytes))
@@ -79,7 +97,8 @@ package struct SettingsSource: Sendable {
     /// whoever checks may not be allowed to.
     package static func check(_ paths: [String]) -> Result<LoadedSettings, SettingsProblems> {
         var input = SettingsLoader.Input(isRoot: true)
-        input.readFile = { _ in .success([UInt8(ascii: "-")]) }
+        input.readFile = { _ in .success(anyPassword) }
+        input.readTokens = { _ in .success(anyToken) }
         for path in paths {
             switch read(path, byteCountMax: EnvironmentFile.byteCountMax) {
             case .success(let bytes): input.files.append((path, bytes))
@@ -107,7 +126,17 @@ package struct SettingsSource: Sendable {
     /// restart, else as it was loaded. A file that cannot be read is a failure, not an empty password.
     package static func readPassword(of postgres: DatabaseSettings) -> Result<Secret?, FileProblem> {
         guard let path = postgres.passwordFile else { return .success(postgres.password) }
-        return read(path, byteCountMax: 8192).flatMap { Secret.reading($0) }.map { $0 }
+        return readSecret(path).map { $0 }
+    }
+
+    /// A secret from a file of its own: all of it but one line end.
+    package static func readSecret(_ path: String) -> Result<Secret, FileProblem> {
+        read(path, byteCountMax: 8192).flatMap { Secret.reading($0) }
+    }
+
+    /// The bytes of a tokens file, which nobody else may read or change.
+    package static func readTokens(_ path: String) -> Result<[UInt8], FileProblem> {
+        read(path, byteCountMax: TokenFile.byteCountMax, isPrivate: true)
     }
 
     /// The `*.conf` files of a folder in the order of their bytes; none when the folder is missing. Names that start with a
@@ -132,8 +161,18 @@ package struct SettingsSource: Sendable {
         return .success(names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.map { "\(folder)/\($0)" })
     }
 
+    /// The packaged service's runtime folder, when this process can make a socket in it: or make the folder, as root.
+    private static func socketFolder(isRoot: Bool) -> String? {
+        let folder = "/run/logboom"
+        if access(folder, F_OK) == 0 { return access(folder, W_OK | X_OK) == 0 ? folder : nil }
+        return isRoot && access("/run", W_OK | X_OK) == 0 ? folder : nil
+    }
+
     /// The whole of a regular file. Does not wait on a pipe or a device.
-    static func read(_ path: String, byteCountMax: Int) -> Result<[UInt8], FileProblem> {
+    ///
+    /// - Parameter isPrivate: refuses a file that others than its owner and its group may read, or others than its owner may
+    ///   change.
+    static func read(_ path: String, byteCountMax: Int, isPrivate: Bool = false) -> Result<[UInt8], FileProblem> {
         // O_NONBLOCK so that a pipe in the place of a file does not hold up the start; it means nothing for a file.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { return .failure(errno == ENOENT ? .missing : .system(errno)) }
@@ -141,6 +180,10 @@ package struct SettingsSource: Sendable {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { return .failure(.system(errno)) }
         guard status.st_mode & S_IFMT == S_IFREG else { return .failure(.notRegular) }
+        if isPrivate, status.st_mode & 0o026 != 0 {
+            let mode = String(status.st_mode & 0o777, radix: 8)
+            return .failure(.unfit("mode \(mode) lets others read or change it; chmod 640, or 600, keeps them out"))
+        }
         // Read until the end rather than for the size that fstat(2) tells: /proc says 0, and a file may be growing.
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 16_384)

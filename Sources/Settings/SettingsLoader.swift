@@ -1,3 +1,6 @@
+internal import Admission
+internal import LogModel
+
 /// Makes one validated ``Settings`` of files, environment and flags, or says everything that is wrong with them at once.
 /// Pure: what it must read from disk (a password file) it reads through ``Input/readFile``.
 package enum SettingsLoader {
@@ -14,6 +17,11 @@ package enum SettingsLoader {
         package var isRoot: Bool
         /// Reads a small file; used for secrets only.
         package var readFile: @Sendable (String) -> Result<[UInt8], FileProblem>
+        /// Reads the tokens file, which nobody else may read or change.
+        package var readTokens: @Sendable (String) -> Result<[UInt8], FileProblem> = { _ in .failure(.missing) }
+        /// The folder for the unix socket that is listened on by default, when there is one: `RUNTIME_DIRECTORY`, else the
+        /// packaged service's if this process may make a socket in it.
+        package var socketFolder: String?
 
         package init(
             files: [(name: String, bytes: [UInt8])] = [],
@@ -53,6 +61,7 @@ private struct Loading {
     private var draft = SettingsDraft()
     private var origins: [SettingKey: SettingOrigin] = [:]
     private var password: (secret: Secret, file: String?)?
+    private var tokens: (set: TokenSet, file: String)?
 
     init(_ input: SettingsLoader.Input) {
         self.input = input
@@ -64,7 +73,10 @@ private struct Loading {
         collectEnvironment()
         collectFlags()
         for definition in SettingDefinition.table { resolve(definition) }
-        if errors.isEmpty { findPassword() }
+        if errors.isEmpty {
+            findPassword()
+            findTokens()
+        }
         checkRelations()
         guard errors.isEmpty else { return .failure(SettingsProblems(errors: errors, warnings: warnings)) }
         return .success(LoadedSettings(settings: settings(), values: values(), warnings: warnings))
@@ -108,7 +120,9 @@ private struct Loading {
     }
 
     /// Variables for the command line and for systemd and its like, which look like a mistyped key but are none.
-    private static let foreignVariables: Set<String> = ["LOGBOOM_URL", "LOGBOOM_TEST_SEED", "LOGBOOM_UPDATE_GOLDEN"]
+    private static let foreignVariables: Set<String> = [
+        "LOGBOOM_URL", "LOGBOOM_TOKEN_FILE", "LOGBOOM_TEST_SEED", "LOGBOOM_UPDATE_GOLDEN",
+    ]
 
     private mutating func collectEnvironment() {
         for (name, value) in input.environment.sorted(by: { $0.key < $1.key }) {
@@ -208,7 +222,7 @@ private struct Loading {
         case .derived(let shown):
             switch definition.key {
             case .listen:
-                guard let folder = firstPath("RUNTIME_DIRECTORY") else { return shown }
+                guard let folder = firstPath("RUNTIME_DIRECTORY") ?? input.socketFolder else { return shown }
                 return "\(shown),unix:\(folder)/logboom.sock"
             case .stateDirectory: return standardStateDirectory(system: shown)
             default: return shown
@@ -310,17 +324,65 @@ private struct Loading {
         input.readFile(path).flatMap { Secret.reading($0) }
     }
 
+    /// The tokens of `TOKENS_FILE`, else of the systemd credential.
+    private mutating func findTokens() {
+        let key = SettingKey.tokensFile
+        let path: String
+        if let file = draft.tokensFile {
+            path = file
+        } else if let folder = firstPath("CREDENTIALS_DIRECTORY") {
+            path = "\(folder)/tokens"
+        } else {
+            return
+        }
+        let origin = draft.tokensFile == nil ? SettingOrigin.credential(path: path) : origins[key]
+        switch input.readTokens(path) {
+        case .failure(.missing) where draft.tokensFile == nil: return
+        case .failure(let problem):
+            let advice = problem == .missing ? "; \"logboom token new NAME --file \(path)\" makes it" : ""
+            errors.append(
+                SettingsProblem(origin: origin, key: key.rawValue, "reading \(quoted(path)): \(problem.what)\(advice)")
+            )
+        case .success(let bytes):
+            switch TokenFile.parse(bytes) {
+            case .failure(let problems):
+                for problem in problems.all {
+                    let place = problem.line == 0 ? path : "\(path):\(problem.line)"
+                    errors.append(SettingsProblem(origin: origin, key: key.rawValue, "\(place): \(problem.what)"))
+                }
+            case .success(let set):
+                tokens = (set, path)
+                if draft.tokensFile == nil { origins[key] = .credential(path: path) }
+                if set.tokens.isEmpty {
+                    warnings.append(
+                        SettingsProblem(
+                            origin: origin,
+                            key: key.rawValue,
+                            "\(quoted(path)) has no token in it, so every port turns everybody away"
+                        )
+                    )
+                }
+            }
+        }
+    }
+
     // MARK: Relations
 
+    /// The front door stands open for those only whom somebody let in.
+    private mutating func checkListening() {
+        let reachable = draft.listen.filter { !$0.isLoopback }
+        guard !reachable.isEmpty, draft.tokensFile == nil, tokens == nil, !draft.allowInsecure else { return }
+        let addresses = reachable.map { quoted($0.description) }.joined(separator: ", ")
+        problem(
+            .listen,
+            "\(addresses) can be reached from other machines, and nothing says who may read and write logs there. Make a "
+                + "token (logboom token new NAME --file /etc/logboom/tokens) and set TOKENS_FILE=/etc/logboom/tokens; or "
+                + "listen on 127.0.0.1; or set ALLOW_INSECURE=true if a firewall or a proxy keeps strangers out"
+        )
+    }
+
     private mutating func checkRelations() {
-        for address in draft.listen where !address.isLoopback && !draft.allowInsecure {
-            problem(
-                .listen,
-                "\(quoted(address.description)) can be reached from other machines, and anyone there could read and write "
-                    + "logs: there is no password and no TLS; listen on 127.0.0.1, or set ALLOW_INSECURE=true if a "
-                    + "firewall or a proxy keeps strangers out"
-            )
-        }
+        checkListening()
         if draft.postgresPoolMin > draft.postgresPoolMax {
             let isMaxGiven = origins[.postgresPoolMax] != .standard
             problem(
@@ -373,6 +435,7 @@ private struct Loading {
     private func settings() -> Settings {
         Settings(
             listen: draft.listen,
+            access: AccessSettings(tokens: tokens?.set, tokensFile: tokens?.file, hostNames: draft.hostNames),
             stateDirectory: draft.stateDirectory,
             postgres: draft.postgresHost.map { host in
                 DatabaseSettings(
@@ -393,6 +456,8 @@ private struct Loading {
             memoryByteCountMax: draft.memoryLimit,
             spoolByteCountMax: draft.spoolLimit,
             durableLevel: draft.durableLevel,
+            sourceLimit: draft.rateLimit == 0
+                ? nil : RateLimit(perSecond: draft.rateLimit, burst: draft.rateBurst),
             patternCountMax: draft.maxPatterns,
             logLevel: draft.logLevel,
             logFormat: draft.logFormat,

@@ -5,6 +5,8 @@ package import LogModel
 struct SettingsDraft: Sendable {
     var listen: [ListenAddress] = []
     var allowInsecure = false
+    var hostNames: [String] = []
+    var tokensFile: String?
     var httpBodyLimit = 0
     var postgresHost: String?
     var postgresPort = 0
@@ -19,6 +21,8 @@ struct SettingsDraft: Sendable {
     var aggregationWindow = 0
     var batchSize = 0
     var durableLevel: Severity?
+    var rateLimit = 0
+    var rateBurst: Int?
     var maxPatterns = 0
     var placeholderStyle = PlaceholderSpelling.angle
     var redaction = RedactionMark.plain
@@ -68,57 +72,6 @@ extension SettingDefinition {
         precondition(rows.map(\.key) == SettingKey.allCases, "the table of keys has one row a key, in their order")
         return rows
     }()
-
-    private static let receiving = [
-        SettingDefinition(
-            key: .listen,
-            section: .receiving,
-            standard: .derived(shown: "127.0.0.1:8004"),
-            explanation: "Where logs are received; under systemd also unix:$RUNTIME_DIRECTORY/logboom.sock by default.",
-            allowed: "host:port, [IPv6]:port and unix:/PATH, up to 16, with commas between them",
-            read: { (draft, text) throws(ValueProblem) in
-                var addresses: [ListenAddress] = []
-                for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-                    let word = part.trimmed
-                    guard !word.isEmpty else { throw ValueProblem("an address is missing beside a comma") }
-                    let address = try ListenAddress(word)
-                    // Port 0 may repeat: each asks for a free port of its own.
-                    if case .tcp(_, 0) = address {
-                        addresses.append(address)
-                        continue
-                    }
-                    guard !addresses.contains(address) else { throw ValueProblem("\(quoted(word)) is there twice") }
-                    addresses.append(address)
-                }
-                guard addresses.count <= ListenAddress.countMax else {
-                    throw ValueProblem("\(addresses.count) addresses are too many")
-                }
-                draft.listen = addresses
-            },
-            show: { $0.listen.map(\.description).joined(separator: ",") }
-        ),
-        SettingDefinition(
-            key: .allowInsecure,
-            section: .receiving,
-            standard: .text("false"),
-            explanation: "Whether LISTEN may name addresses that other machines reach, with no password and no TLS.",
-            allowed: "true or false",
-            read: { (draft, text) throws(ValueProblem) in draft.allowInsecure = try Value.flag(text) },
-            show: { String($0.allowInsecure) }
-        ),
-        SettingDefinition(
-            key: .httpBodyLimit,
-            section: .receiving,
-            standard: .text("8M"),
-            explanation:
-                "The largest request body, in bytes (K, M and G are powers of 1024); a larger one is answered 413.",
-            allowed: "1K to 16M, and at most MEMORY_LIMIT",
-            read: { (draft, text) throws(ValueProblem) in
-                draft.httpBodyLimit = try Value.byteCount(text, in: Bounds.httpBodyLimit)
-            },
-            show: { Value.text(byteCount: $0.httpBodyLimit) }
-        ),
-    ]
 
     private static let postgres = [
         SettingDefinition(
@@ -281,6 +234,31 @@ extension SettingDefinition {
             },
             show: { $0.durableLevel?.settingWord ?? "off" },
             reload: { $0.durableLevel = $1.durableLevel }
+        ),
+        SettingDefinition(
+            key: .rateLimit,
+            section: .patterns,
+            standard: .text("10000"),
+            explanation:
+                "Records a second of one source with samples and attributes; more are counted only. 0: no limit.",
+            allowed: "0 to 1000000",
+            read: { (draft, text) throws(ValueProblem) in
+                draft.rateLimit = try Value.number(text, in: 0...RateLimit.perSecondBounds.upperBound)
+            },
+            show: { String($0.rateLimit) },
+            reload: { $0.sourceLimit = $1.sourceLimit }
+        ),
+        SettingDefinition(
+            key: .rateBurst,
+            section: .patterns,
+            standard: .unset,
+            explanation: "Records of one source at once after a pause; unset, ten seconds of RATE_LIMIT.",
+            allowed: "1 to 100000000",
+            read: { (draft, text) throws(ValueProblem) in
+                draft.rateBurst = try Value.number(text, in: RateLimit.burstBounds)
+            },
+            show: { $0.rateBurst.map { String($0) } ?? "" },
+            reload: { $0.sourceLimit = $1.sourceLimit }
         ),
         SettingDefinition(
             key: .maxPatterns,

@@ -125,7 +125,7 @@ import Testing
                 #expect(answer.headers["allow"] == (path == "/v1/tail" ? "GET" : "GET, HEAD"))
                 #expect(answer.isJSON)
             }
-            for path in ["/", "/ingest/", "/Ingest", "/v2/logs", "/%00"] {
+            for path in ["//", "/ingest/", "/Ingest", "/v2/logs", "/%00", "/v1/dead-letters/{id}"] {
                 let answer = try daemon.get(path)
                 #expect(answer.status == 404, "\(path)")
                 #expect(answer.isJSON)
@@ -183,6 +183,33 @@ import Testing
             #expect(answer.integer("accepted") == 2, "\(answer.text)")
             try daemon.postRecords(1, message: "neighbour")
             #expect(try daemon.storedPatterns().reduce(0) { $0 + $1.count } == 3)
+        }
+    }
+
+    @Test func `a trace sent as text is one record, and a line that breaks off is named by its byte`() throws {
+        try withDaemon { daemon in
+            let text = "ready\nTraceback (most recent call last):\n  File \"a.py\", line 1\nValueError: x\nready\n"
+            let answer = try daemon.post("/ingest", text, type: "text/plain")
+            #expect(counts(answer) == [3, 1, 0, 0], "\(answer.text)")
+            #expect(try daemon.storedPatterns().map(\.count) == [2, 1])
+            let lines = try daemon.post(
+                "/ingest",
+                "{\"message\":\"a\"}\n{\"message\":}\n",
+                type: "application/x-ndjson"
+            )
+            #expect(lines.integer("errors.0.index") == 1)
+            #expect(lines.integer("errors.0.offset") == 27, "\(lines.text)")
+        }
+    }
+
+    @Test func `what is left out of a record at a bound is counted`() throws {
+        try withDaemon { daemon in
+            let long = String(repeating: "long words ", count: 6000)
+            let many = (0..<40).map { #""k\#($0)":1"# }.joined(separator: ",")
+            _ = try daemon.post("/ingest", #"[{"message":"\#(long)"},{"message":"m",\#(many)},{"message":"n"}]"#)
+            let page = try daemon.get("/metrics").text
+            #expect(page.contains("logboom_records_cut_total{part=\"message\"} 1\n"))
+            #expect(page.contains("logboom_records_cut_total{part=\"attributes\"} 1\n"))
         }
     }
 

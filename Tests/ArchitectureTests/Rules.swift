@@ -41,7 +41,7 @@ struct Rule: Sendable {
 /// The table of ARCHITECTURE.md, "Who may import whom". A change here is a decision: write it down there and in docs/decisions.
 enum Rules {
     private static let core: Set<String> = [
-        "LogModel", "JSONBytes", "HTTPWire", "RecordDecoding", "Patterns", "Delivery",
+        "LogModel", "JSONBytes", "HTTPWire", "RecordDecoding", "Patterns", "Delivery", "Admission",
     ]
     private static let nio: Set<String> = ["NIOCore", "NIOPosix", "NIOHTTP1"]
     private static let edge: Set<String> = ["Glibc", "Synchronization"]
@@ -50,18 +50,21 @@ enum Rules {
         Rule(target: "LogModel", layer: .core),
         Rule(target: "JSONBytes", layer: .core),
         Rule(target: "HTTPWire", layer: .core),
-        Rule(target: "RecordDecoding", layer: .core, targets: ["LogModel", "JSONBytes"]),
+        Rule(target: "RecordDecoding", layer: .core, targets: ["LogModel", "JSONBytes", "Patterns"]),
         Rule(target: "Patterns", layer: .core, targets: ["LogModel"]),
         Rule(target: "Delivery", layer: .core, targets: ["LogModel"]),
+        Rule(target: "Admission", layer: .core, targets: ["LogModel"]),
 
         Rule(target: "CShims", layer: .wrapper),
         Rule(target: "CSQLite", layer: .wrapper),
         Rule(target: "CPostgres", layer: .wrapper),
         Rule(target: "CSystemd", layer: .wrapper),
         Rule(target: "CZlib", layer: .wrapper),
+        Rule(target: "CCrypto", layer: .wrapper),
         Rule(target: "Compression", layer: .wrapper, targets: ["CZlib"]),
+        Rule(target: "Hashing", layer: .wrapper, targets: ["CCrypto"]),
         Rule(target: "BlockingExecutor", layer: .wrapper, targets: ["CShims"], system: edge),
-        Rule(target: "Settings", layer: .wrapper, targets: ["LogModel"], system: edge),
+        Rule(target: "Settings", layer: .wrapper, targets: ["LogModel", "Admission"], system: edge),
         Rule(target: "Migrations", layer: .wrapper, targets: ["LogModel"]),
         Rule(target: "Telemetry", layer: .wrapper, targets: ["LogModel", "CShims"], system: edge),
 
@@ -121,8 +124,8 @@ enum Rules {
             target: "HTTPSource",
             layer: .adapter,
             targets: [
-                "LogModel", "JSONBytes", "RecordDecoding", "Delivery", "Ports", "Pipeline", "Telemetry", "HTTPWire",
-                "HTTPServing", "Compression",
+                "LogModel", "JSONBytes", "RecordDecoding", "Delivery", "Admission", "Ports", "Pipeline", "Telemetry",
+                "HTTPWire", "HTTPServing", "Compression",
             ],
             system: edge
         ),
@@ -148,7 +151,7 @@ enum Rules {
                 "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor", "SQLiteSpool", "PostgresSink",
                 "ForwardSink",
                 "HTTPClient",
-                "HTTPServing", "HTTPSource", "SystemdNotify", "CShims",
+                "HTTPServing", "HTTPSource", "SystemdNotify", "CShims", "Hashing",
             ]),
             products: ["NIOCore", "NIOPosix"],
             system: edge
@@ -156,7 +159,9 @@ enum Rules {
         Rule(
             target: "LogboomCommand",
             layer: .executable,
-            targets: ["LogModel", "JSONBytes", "RecordDecoding", "Patterns", "Settings", "HTTPClient"],
+            targets: [
+                "LogModel", "JSONBytes", "RecordDecoding", "Patterns", "Admission", "Hashing", "Settings", "HTTPClient",
+            ],
             products: ["ArgumentParser", "NIOCore", "NIOPosix"],
             system: edge.union(["Foundation"])
         ),
@@ -185,6 +190,7 @@ enum Rules {
         Guest("CPostgres", only: ["PostgresClient"], "libpq's C interface is made safe in one place"),
         Guest("CSystemd", only: ["SystemdNotify"], "libsystemd is known where the service manager is talked to"),
         Guest("CZlib", only: ["Compression", "PipelineTesting"], "zlib's C interface is made safe in one place"),
+        Guest("CCrypto", only: ["Hashing"], "libcrypto is known where hashes are made"),
         Guest("CFaultVFS", only: ["PipelineTesting"], "a disk that fails belongs in no program"),
         Guest(
             "NIOHTTP1",

@@ -55,7 +55,34 @@ func decode(
     type: String? = "application/json",
     requiresTenant: Bool = false,
     using decoder: BodyDecoder = BodyDecoder(),
-    refusing: (Int) -> RecordRefusal? = { _ in nil }
+    refusing: @escaping (Int) -> RecordRefusal? = { _ in nil }
+) -> Decoded {
+    seeing(body, type, refusing) { body, type, accept in
+        decoder.decode(body, contentType: type, rules: RecordRules(requiresTenant: requiresTenant), accept: accept)
+    }
+}
+
+/// The same as it comes in at a path.
+func decode(
+    _ body: [UInt8],
+    at route: IntakeRoute,
+    type: String?,
+    tenant: String = "",
+    using decoder: BodyDecoder = BodyDecoder()
+) -> Decoded {
+    let tenant = Array(tenant.utf8)
+    return seeing(body, type, { _ in nil }) { body, type, accept in
+        tenant.withUnsafeBufferPointer { tenant in
+            decoder.decode(body, at: route, contentType: type, tenant: tenant, accept: accept)
+        }
+    }
+}
+
+private func seeing(
+    _ body: [UInt8],
+    _ type: String?,
+    _ refusing: @escaping (Int) -> RecordRefusal?,
+    _ decode: (ByteView, ByteView?, (LogRecord) -> RecordRefusal?) -> Result<BodySummary, MalformedBody>
 ) -> Decoded {
     let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: body.count)
     defer { copy.deallocate() }
@@ -64,11 +91,7 @@ func decode(
     var offered = 0
     let typeBytes = Array((type ?? "").utf8)
     let result = typeBytes.withUnsafeBufferPointer { typeView in
-        decoder.decode(
-            ByteView(copy),
-            contentType: type == nil ? nil : typeView,
-            rules: RecordRules(requiresTenant: requiresTenant)
-        ) { record in
+        decode(ByteView(copy), type == nil ? nil : typeView) { record in
             defer { offered += 1 }
             if let refusal = refusing(offered) { return refusal }
             records.append(SeenRecord(record))
@@ -82,7 +105,7 @@ func decode(
     _ body: String,
     type: String? = "application/json",
     requiresTenant: Bool = false,
-    refusing: (Int) -> RecordRefusal? = { _ in nil }
+    refusing: @escaping (Int) -> RecordRefusal? = { _ in nil }
 ) -> Decoded {
     decode(Array(body.utf8), type: type, requiresTenant: requiresTenant, refusing: refusing)
 }

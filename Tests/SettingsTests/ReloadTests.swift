@@ -1,3 +1,4 @@
+import Admission
 import LogModel
 import Testing
 
@@ -10,11 +11,13 @@ struct ReloadTests {
     }
 
     private static let changes: [(key: SettingKey, old: String, new: String)] = [
-        (.listen, "127.0.0.1:1", "127.0.0.1:2"), (.allowInsecure, "false", "true"), (.httpBodyLimit, "1M", "2M"),
+        (.listen, "127.0.0.1:1", "127.0.0.1:2"), (.hostNames, "a", "b"), (.allowInsecure, "false", "true"),
+        (.httpBodyLimit, "1M", "2M"),
         (.postgresHost, "a", "b"), (.postgresPort, "1", "2"), (.postgresDatabase, "a", "b"), (.postgresUser, "a", "b"),
         (.postgresPassword, "a", "b"), (.postgresSSLMode, "allow", "prefer"), (.postgresPoolMin, "1", "2"),
         (.postgresPoolMax, "2", "3"), (.analyticsNodeURL, "http://a", "http://b"), (.aggregationWindow, "1", "2"),
-        (.batchSize, "100", "200"), (.durableLevel, "off", "warn"), (.maxPatterns, "100", "200"),
+        (.batchSize, "100", "200"), (.durableLevel, "off", "warn"), (.rateLimit, "0", "1"), (.rateBurst, "1", "2"),
+        (.maxPatterns, "100", "200"),
         (.placeholderStyle, "angle", "braces"), (.redaction, "plain", "hash"),
         (.memoryLimit, "16M", "17M"), (.stateDirectory, "/a", "/b"),
         (.spoolLimit, "1M", "2M"), (.retentionDays, "1", "2"), (.storeLimit, "1M", "2M"), (.logLevel, "info", "warn"),
@@ -38,11 +41,12 @@ struct ReloadTests {
         let applied = SettingKey.allCases.filter(\.isReloadable)
         #expect(
             applied == [
-                .postgresPassword, .postgresPasswordFile, .aggregationWindow, .batchSize, .durableLevel, .memoryLimit,
+                .hostNames, .tokensFile, .postgresPassword, .postgresPasswordFile, .aggregationWindow, .batchSize,
+                .durableLevel, .rateLimit, .rateBurst, .memoryLimit,
                 .retentionDays, .storeLimit, .logLevel,
             ]
         )
-        let changed = Set(Self.changes.map(\.key)).union([.postgresPasswordFile])
+        let changed = Set(Self.changes.map(\.key)).union([.postgresPasswordFile, .tokensFile])
         #expect(changed == Set(SettingKey.allCases))
     }
 
@@ -84,5 +88,35 @@ struct ReloadTests {
         let running = old.reloaded(with: new)
         #expect(running.settings.postgres == old.settings.postgres)
         #expect(running.settings.batchSize == 200)
+    }
+
+    private func loaded(tokens lines: String?, _ flags: String...) throws -> LoadedSettings {
+        var input = SettingsLoader.Input(environment: home, flags: flags)
+        if let lines {
+            input.flags.append("TOKENS_FILE=/tokens")
+            input.readTokens = { _ in .success(Array(lines.utf8)) }
+        }
+        return try SettingsLoader.load(input).get()
+    }
+
+    private static let line = "a \(String(repeating: "0a", count: 32)) ingest"
+
+    @Test func `a line more in the tokens file is a change, though the file is the same`() throws {
+        let old = try loaded(tokens: "# none\n\(Self.line)")
+        #expect(try loaded(tokens: Self.line).reloadDifferences(from: old).summary == "nothing changed")
+        let new = try loaded(tokens: Self.line.replacing(" ingest", with: " read"))
+        #expect(new.reloadDifferences(from: old).summary == "applied TOKENS_FILE")
+        #expect(old.reloaded(with: new).settings.access.policy == new.settings.access.policy)
+    }
+
+    @Test func `tokens that are no longer there stay in force while a port is open to other machines`() throws {
+        let old = try loaded(tokens: Self.line, "LISTEN=0.0.0.0:8004")
+        let new = try loaded(tokens: nil, "LISTEN=127.0.0.1:8004")
+        #expect(new.reloadDifferences(from: old).needsRestart == [.listen, .tokensFile])
+        #expect(old.reloaded(with: new).settings.access == old.settings.access)
+        let insecure = try loaded(tokens: nil, "LISTEN=0.0.0.0:8004", "ALLOW_INSECURE=true")
+        #expect(old.reloaded(with: insecure).settings.access == old.settings.access)
+        let local = try loaded(tokens: Self.line, "LISTEN=127.0.0.1:8004")
+        #expect(local.reloaded(with: new).settings.access.tokens == nil)
     }
 }

@@ -1,3 +1,4 @@
+import Admission
 import LogModel
 import Testing
 
@@ -166,6 +167,43 @@ struct SettingsLoaderTests {
         #expect(result.value(.stateDirectory)?.origin == .environment)
     }
 
+    @Test func `without systemd the packaged service's folder is listened in, where it can be used`() {
+        var input = SettingsLoader.Input(environment: home)
+        #expect(SettingsLoader.load(input).settings?.listen == [.tcp(host: "127.0.0.1", port: 8004)])
+        input.socketFolder = "/run/logboom"
+        #expect(SettingsLoader.load(input).settings?.listen.last == .unix(path: "/run/logboom/logboom.sock"))
+        input.flags = ["LISTEN=127.0.0.1:1"]
+        #expect(SettingsLoader.load(input).settings?.listen == [.tcp(host: "127.0.0.1", port: 1)])
+    }
+
+    @Test func `tokens come from a systemd credential when no file is named`() {
+        let line = "a \(String(repeating: "0a", count: 32)) ingest"
+        var input = SettingsLoader.Input(environment: home.merging(["CREDENTIALS_DIRECTORY": "/creds"]) { $1 })
+        #expect(SettingsLoader.load(input).settings?.access.tokens == nil)
+        input.readTokens = { $0 == "/creds/tokens" ? .success(Array(line.utf8)) : .failure(.missing) }
+        input.flags = ["LISTEN=0.0.0.0:8004"]
+        let loaded = SettingsLoader.load(input)
+        #expect(loaded.settings?.access.tokens?.tokens.map(\.name) == ["a"])
+        #expect(loaded.value(.tokensFile)?.origin == .credential(path: "/creds/tokens"))
+        input.flags = ["TOKENS_FILE=/other"]
+        #expect(
+            SettingsLoader.load(input).errors == [
+                "flag: TOKENS_FILE: reading \"/other\": there is no such file; \"logboom token new NAME --file /other\" makes it"
+            ]
+        )
+    }
+
+    @Test func `every line of a tokens file that cannot be right is said, and an empty file is worth a warning`() {
+        func load(_ text: String) -> Result<LoadedSettings, SettingsProblems> {
+            var input = SettingsLoader.Input(environment: home, flags: ["TOKENS_FILE=/t"])
+            input.readTokens = { _ in .success(Array(text.utf8)) }
+            return SettingsLoader.load(input)
+        }
+        let errors = load("a b\n# fine\nc d e").errors
+        #expect(errors.map { $0.prefix(26) } == ["flag: TOKENS_FILE: /t:1: n", "flag: TOKENS_FILE: /t:3: t"])
+        #expect(load("# nobody").warnings.first?.contains("every port turns everybody away") == true)
+    }
+
     @Test func `the state directory of a user follows the XDG specification`() {
         func directory(_ environment: [String: String]) -> String? {
             SettingsLoader.load(SettingsLoader.Input(environment: environment)).settings?.stateDirectory
@@ -187,6 +225,7 @@ struct SettingsLoaderTests {
         #expect(errors.count == 1)
         #expect(errors.first?.hasPrefix("flag: LISTEN: \"\(address)\" can be reached from other machines") == true)
         #expect(errors.first?.contains("ALLOW_INSECURE=true") == true)
+        #expect(errors.first?.contains("logboom token new NAME --file /etc/logboom/tokens") == true)
         #expect(load("LISTEN=\(address)", "ALLOW_INSECURE=true").settings?.listen.count == 1)
     }
 
