@@ -25,7 +25,8 @@ enum Route {
         switch self {
         case .live: nil
         case .ingest: .ingest
-        case .index, .document, .health, .databaseHealth, .ready, .stats, .metrics, .patterns, .tail, .deadLetters: .read
+        case .index, .document, .health, .databaseHealth, .ready, .stats, .metrics, .patterns, .tail, .deadLetters:
+            .read
         case .deadLetter: method == .delete ? .admin : .read
         case .flush, .replay: .admin
         }
