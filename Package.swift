@@ -6,6 +6,7 @@ import PackageDescription
 // docs/decisions/0001-dependencies.md.
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -23,6 +24,7 @@ let package = Package(
         // Core: values and state machines. No I/O, no clock, no concurrency.
         .target(name: "LogModel"),
         .target(name: "JSONBytes"),
+        .target(name: "HTTPWire"),
         .target(name: "RecordDecoding", dependencies: ["LogModel", "JSONBytes", "Patterns"]),
         .target(name: "Patterns", dependencies: ["LogModel"]),
         .target(name: "Delivery", dependencies: ["LogModel"]),
@@ -64,12 +66,12 @@ let package = Package(
             dependencies: ["LogModel", "JSONBytes", "Delivery", "Ports", "HTTPClient", "Compression", nioCore]
         ),
         .target(name: "HTTPClient", dependencies: [nioCore, nioPosix, nioHTTP1]),
-        .target(name: "HTTPServing", dependencies: ["LogModel", nioCore, nioPosix, nioHTTP1]),
+        .target(name: "HTTPServing", dependencies: ["LogModel", "HTTPWire", nioCore, nioPosix]),
         .target(
             name: "HTTPSource",
             dependencies: [
                 "LogModel", "JSONBytes", "RecordDecoding", "Delivery", "Admission", "Ports", "Pipeline", "Telemetry",
-                "HTTPServing",
+                "HTTPWire", "HTTPServing", "Compression",
             ],
             resources: [.embedInCode("openapi.json")]
         ),
@@ -152,6 +154,14 @@ let package = Package(
                 "PipelineTesting",
                 nioCore, nioPosix, nioHTTP1,
             ]
+        ),
+        .testTarget(
+            name: "HTTPWireTests",
+            dependencies: ["HTTPWire", "PipelineTesting", nioCore, nioEmbedded, nioHTTP1]
+        ),
+        .testTarget(
+            name: "HTTPServingTests",
+            dependencies: ["HTTPServing", "HTTPWire", "LogModel", "PipelineTesting", nioCore, nioPosix]
         ),
         .testTarget(
             name: "RecordDecodingTests",

@@ -1,3 +1,5 @@
+package import LogModel
+
 /// What a request wants to do, and what a token is good for.
 package enum AccessScope: String, Sendable, CaseIterable {
     /// Send records.

@@ -1,3 +1,5 @@
+internal import LogModel
+
 /// The tokens file as text: a token a line, `NAME SHA256 SCOPES [source=…] [rate=…] [burst=…]`, blanks between; lines that
 /// are empty or start with `#` are comments. docs/formats/tokens.md.
 package enum TokenFile {

@@ -1,51 +1,88 @@
+internal import HTTPWire
+internal import LogModel
 internal import NIOCore
-internal import NIOHTTP1
 
-/// One connection: gathers a request's body within its bounds, hands the request over, and writes answers in the order
-/// of the requests, however long each takes.
+/// One connection: reads requests within their bounds, hands each over with its body, and writes the answers, one request
+/// after the other.
 ///
-/// Reads nothing while an answer is outstanding, so a client that pipelines waits in its own socket buffer, not here. Writes
-/// the answers' bytes itself: the general encoder costs a tenth of a request. Event loop only.
-final class ConnectionHandler: ChannelDuplexHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias InboundOut = Never
-    typealias OutboundIn = Never
+/// The bytes of a request that comes whole are looked at where the socket was read into; only the rest of one that is cut is
+/// kept (``unread``). While an answer is outstanding a client may send ``Limits/requestAheadByteCountMax`` ahead, then it
+/// waits in its own socket buffer. Event loop only.
+final class ConnectionHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// An answer due, in the order of requests; `bytes` is nil until it is known.
-    private struct Slot {
-        var number: Int
-        var isKeptAlive: Bool
-        var isHead: Bool
-        var bytes: ByteBuffer?
+    private enum Phase {
+        /// Between requests, or within one.
+        case reading
+        /// A request was handed over and is not answered.
+        case answering
+        /// Within the body of a request that was turned away: so many bytes are still to come.
+        case skipping(Int)
+        case streaming
+        /// The last answer is written. What still comes is thrown away.
+        case closing
     }
 
-    private unowned let server: HTTPServer
+    /// Lets go of this connection when it ends.
+    private let server: HTTPServer
     private let door: HTTPDoor
     private var context: ChannelHandlerContext?
-    private var head: HTTPRequestHead?
-    private var body: ByteBuffer?
-    /// The request under way was answered before its end (too large): the rest is read and thrown away.
-    private var isDiscarding = false
-    private var slots: [Slot] = []
-    private var nextNumber = 0
-    private var isReadHeld = false
+    private var phase = Phase.reading
+    private var reader: RequestReader
+    /// What was read and not used, from the first byte of the request under way.
+    private var unread: ByteBuffer?
+    /// Of the request under way, or of the one to be answered.
+    private var isKeptAlive = true
+    private var isHead = false
+    private var grant = HTTPGrant.none
+    /// Counts requests, so that an answer that comes late finds no other one.
+    private var number: UInt32 = 0
+    /// The request under way did not come whole at once, so ``requestSince`` holds for it.
+    private var isTimed = false
+    private var isInputEnded = false
+    /// The last answer was given and our side closed; the client's is not.
+    private var isLingering = false
     private var isReading = false
+    private var isAdvancing = false
+    private var isReadHeld = false
     private var needsFlush = false
-    private var isClosing = false
     private var stream: EventStream?
 
-    /// When the connection last finished a request, or began; when the request under way began.
-    private(set) var idleSince = NIODeadline.now()
-    private(set) var requestSince: NIODeadline?
+    /// Where the server keeps it; `nil` before it was taken on and after it ended.
+    var index: Int?
+    /// By the server's clock (``HTTPServer/tick``): when the last request was answered, or the connection began; and when the
+    /// request under way began.
+    private(set) var idleSince: UInt32
+    private(set) var requestSince: UInt32 = 0
+    /// Larger than that of all connections that were idle before.
+    private(set) var idleOrder: UInt64
+    /// What it takes of the server's memory for bodies, in bytes.
+    var reservedByteCount = 0
+    var isWaitingForRoom = false
+    /// Where its pace is counted from.
+    private var paceTick: UInt32 = 0
+    private var paceByteCount = 0
 
     init(server: HTTPServer, door: HTTPDoor) {
         self.server = server
         self.door = door
+        reader = RequestReader(bounds: server.requestBounds)
+        idleSince = server.tick
+        idleOrder = server.nextOrder()
     }
 
-    var isStreaming: Bool { stream != nil }
-    var isIdle: Bool { slots.isEmpty && head == nil }
+    var isStreaming: Bool { if case .streaming = phase { true } else { false } }
+    /// Between two requests, with nothing of the next one.
+    var isIdle: Bool { if case .reading = phase { unread == nil } else { false } }
+    /// Within a request that the client has not sent whole.
+    var isReceiving: Bool {
+        switch phase {
+        case .reading: unread != nil
+        case .skipping: true
+        default: false
+        }
+    }
 
     // MARK: Channel
 
@@ -59,26 +96,33 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         if !server.connectionOpened(self) {
-            isClosing = true
+            phase = .closing
             context.close(promise: nil)
         }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        releaseBody()
+        phase = .closing
+        unread = nil
+        server.release(self)
         stream?.ended()
         stream = nil
         server.connectionClosed(self)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard !isClosing else { return }
+        var bytes = unwrapInboundIn(data)
         isReading = true
-        switch unwrapInboundIn(data) {
-        case .head(let head): begin(head, context)
-        case .body(let part): gather(part, context)
-        case .end: end(context)
+        switch phase {
+        case .streaming, .closing: return
+        case .reading, .answering, .skipping: break
         }
+        if var held = unread {
+            unread = nil
+            held.writeImmutableBuffer(bytes)
+            bytes = held
+        }
+        advance(bytes, context)
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -87,154 +131,282 @@ final class ConnectionHandler: ChannelDuplexHandler {
             needsFlush = false
             context.flush()
         }
+        // Nearly always there is nothing left, and SwiftNIO reads on by itself.
+        if unread != nil, !isReadHeld, !mayRead { hold(context) }
     }
 
-    func read(context: ChannelHandlerContext) {
-        if slots.isEmpty && !isClosing { context.read() } else { isReadHeld = true }
+    /// Reads no more until ``resumeReading()``: what the client sends waits in the kernel.
+    private func hold(_ context: ChannelHandlerContext) {
+        isReadHeld = true
+        setReading(false, context)
+    }
+
+    private func letGo(_ context: ChannelHandlerContext) {
+        guard isReadHeld else { return }
+        isReadHeld = false
+        setReading(true, context)
+    }
+
+    private func setReading(_ reads: Bool, _ context: ChannelHandlerContext) {
+        do {
+            try context.channel.syncOptions?.setOption(.autoRead, value: reads)
+        } catch {
+            // The channel is closed: nothing is read in either case.
+        }
+    }
+
+    /// Whether less of the request has come since the last sweep but one than ``HTTPServerBounds/slowBodyByteCount``. Asked at each
+    /// sweep while others wait for memory; one that is kept waiting itself is not slow.
+    func isSlow() -> Bool {
+        guard !isWaitingForRoom, reservedByteCount > 0, server.tick &- paceTick > 1 else { return false }
+        let byteCount = heldByteCount
+        defer {
+            paceTick = server.tick
+            paceByteCount = byteCount
+        }
+        return byteCount - paceByteCount < server.bounds.slowBodyByteCount
+    }
+
+    private var mayRead: Bool {
+        switch phase {
+        case .reading:
+            guard let unread else { return true }
+            return server.reserve(self, unread.readableBytes)
+        case .answering: return heldByteCount < Limits.requestAheadByteCountMax
+        case .skipping, .streaming, .closing: return true
+        }
+    }
+
+    /// Of a request that has not come whole, or was sent ahead.
+    var heldByteCount: Int { unread?.readableBytes ?? 0 }
+
+    /// There may be room again, for what was held up.
+    func resumeReading() {
+        guard isReadHeld, mayRead, let context else { return }
+        paceTick = server.tick
+        paceByteCount = heldByteCount
+        letGo(context)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case ChannelEvent.inputClosed = event else { return context.fireUserInboundEventTriggered(event) }
+        // A client may close its side once it has sent its request, and still wants the answer.
+        isInputEnded = true
+        switch phase {
+        case .answering: isKeptAlive = false
+        case .closing: if isLingering { context.close(promise: nil) }
+        case .reading, .skipping, .streaming: closeAfter(ByteBuffer(), context)
+        }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard !isClosing else { return }
-        if error is HTTPParserError {
-            // The decoder's own limit on headers is the only overflow it has.
-            let isOverflow = (error as? HTTPParserError) == .headerOverflow
-            let answer: HTTPAnswer =
-                isOverflow
-                ? .problem(.headerFieldsTooLarge, "The request's headers are too large.")
-                : .problem(.badRequest, "This is not an HTTP/1.1 request that can be read.")
-            refuse(answer)
-        } else {
-            // A reset or a time-out of the socket: nobody is there to be told.
-            isClosing = true
-            context.close(promise: nil)
-        }
+        // A reset or a time-out of the socket: nobody is there to be told.
+        close()
     }
 
     // MARK: Requests
 
-    private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
-        self.head = head
-        requestSince = .now()
-        if let length = head.headers.first(name: "content-length").flatMap({ Int($0) }),
-            length > server.bodyByteCountMax
-        {
-            return refuseTooLarge()
+    /// Uses the bytes as far as they go and keeps the rest.
+    private func advance(_ given: consuming ByteBuffer, _ context: ChannelHandlerContext) {
+        var bytes = given
+        isAdvancing = true
+        loop: while bytes.readableBytes > 0 {
+            switch phase {
+            case .reading:
+                guard step(&bytes, context) else { break loop }
+            case .skipping(let rest):
+                let count = min(rest, bytes.readableBytes)
+                bytes.moveReaderIndex(forwardBy: count)
+                if count == rest { becomeIdle() } else { phase = .skipping(rest - count) }
+            case .answering: break loop
+            case .streaming, .closing: bytes.clear()
+            }
         }
-        if head.headers.contains(name: "expect"),
-            head.headers.first(name: "expect")?.lowercased() == "100-continue"
-        {
-            var bytes = context.channel.allocator.buffer(capacity: 32)
-            bytes.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
-            context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+        isAdvancing = false
+        if bytes.readableBytes > 0 {
+            if !isTimed, case .reading = phase {
+                isTimed = true
+                requestSince = server.tick
+                paceTick = server.tick
+                paceByteCount = 0
+            }
+            // What was used is not kept beside the rest.
+            if bytes.readerIndex > bytes.readableBytes { bytes.discardReadBytes() }
+            unread = bytes
         }
     }
 
-    private func gather(_ part: ByteBuffer, _ context: ChannelHandlerContext) {
-        guard head != nil, !isDiscarding else { return }
-        let count = part.readableBytes
-        guard (body?.readableBytes ?? 0) + count <= server.bodyByteCountMax else { return refuseTooLarge() }
-        guard server.reserveBody(count) else {
-            return refuse(
-                .problem(.serviceUnavailable, "Too many request bodies are under way.", headers: [("Retry-After", "1")])
+    /// One step of the reader. False when it needs more bytes, or nothing more is to be read.
+    private func step(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
+        var step = bytes.withUnsafeReadableBytes { reader.read($0) }
+        if step == .chunks {
+            let (next, spareByteCount) = bytes.withUnsafeMutableReadableBytes { reader.readChunks($0) }
+            bytes.moveWriterIndex(to: bytes.writerIndex - spareByteCount)
+            step = next
+        }
+        switch step {
+        case .more, .chunks:
+            return false
+        case .head:
+            return begin(&bytes, context)
+        case .request:
+            handOver(bytes)
+            bytes.moveReaderIndex(forwardBy: reader.byteCount)
+            reader.next()
+            return true
+        case .refused(let fault):
+            refuse(fault)
+            return true
+        }
+    }
+
+    /// The head is there: asks whether the request is wanted. False when nothing more is to be read now.
+    private func begin(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
+        let head = reader.head
+        isKeptAlive = head.isKeptAlive && !isInputEnded
+        isHead = head.method == .head
+        switch bytes.withUnsafeReadableBytes({ server.handler.admit(HTTPHead(head, $0, door)) }) {
+        case .refused(let refusal):
+            turnAway(refusal, &bytes)
+            return true
+        case .admitted(let grant): self.grant = grant
+        }
+        if head.expectsContinue, bytes.readableBytes == head.byteCount {
+            var interim = context.channel.allocator.buffer(capacity: 32)
+            interim.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
+            context.writeAndFlush(wrapOutboundOut(interim), promise: nil)
+        }
+        return true
+    }
+
+    /// Answers without the body. The connection goes on behind a body that is short and sure to come.
+    private func turnAway(_ answer: HTTPAnswer, _ bytes: inout ByteBuffer) {
+        let head = reader.head
+        server.handler.serverAnswered(answer.status)
+        guard case .length(let length) = head.framing, length <= Limits.skippedBodyByteCountMax,
+            !head.expectsContinue || bytes.readableBytes > head.byteCount
+        else {
+            isKeptAlive = false
+            write(answer)
+            return
+        }
+        bytes.moveReaderIndex(forwardBy: head.byteCount)
+        reader.next()
+        write(answer)
+        if case .closing = phase { return }
+        if length > 0 {
+            phase = .skipping(length)
+            requestSince = server.tick
+        }
+    }
+
+    private func handOver(_ bytes: ByteBuffer) {
+        phase = .answering
+        number &+= 1
+        if reservedByteCount > 0 { server.release(self) }
+        bytes.withUnsafeReadableBytes { raw in
+            let body = UnsafeRawBufferPointer(rebasing: raw[reader.body])
+            let request = HTTPRequest(
+                head: HTTPHead(reader.head, raw, door),
+                grant: grant,
+                body: body.assumingMemoryBound(to: UInt8.self)
             )
+            server.handler.handle(request, Responder(connection: self, number: number))
         }
-        if body == nil { body = part } else { body?.writeImmutableBuffer(part) }
     }
 
-    private func end(_ context: ChannelHandlerContext) {
-        guard let head, !isDiscarding else { return }
-        self.head = nil
-        requestSince = nil
-        let request = HTTPRequest(head: head, body: body, door: door)
-        let responder = begun(isKeptAlive: head.isKeepAlive, isHead: head.method == .HEAD)
-        server.handler.handle(request, responder)
-        releaseBody()
-    }
-
-    private func begun(isKeptAlive: Bool, isHead: Bool) -> Responder {
-        let number = nextNumber
-        nextNumber += 1
-        slots.append(Slot(number: number, isKeptAlive: isKeptAlive, isHead: isHead, bytes: nil))
-        return Responder(connection: self, number: number)
-    }
-
-    private func refuseTooLarge() {
-        refuse(
-            .problem(.contentTooLarge, "The body is larger than \(server.bodyByteCountMax) bytes; send it in parts.")
-        )
+    private func refuse(_ fault: RequestFault) {
+        let answer: HTTPAnswer =
+            fault == .bodyTooLarge
+            ? .problem(
+                .contentTooLarge,
+                "The body is larger than \(server.bounds.bodyByteCountMax) bytes; send it in parts."
+            )
+            : .problem(HTTPStatus(rawValue: fault.status) ?? .badRequest, "\(fault.detail)")
+        refuse(answer)
     }
 
     /// Answers in the server's own name and closes: what follows on this connection cannot be understood, or is not wanted.
     func refuse(_ answer: HTTPAnswer) {
-        guard !isDiscarding, !isClosing else { return }
-        isDiscarding = true
-        head = nil
-        releaseBody()
+        switch phase {
+        case .reading: break
+        case .skipping: return close()
+        case .answering, .streaming, .closing: return
+        }
         server.handler.serverAnswered(answer.status)
-        begun(isKeptAlive: false, isHead: false).respond(answer)
-    }
-
-    private func releaseBody() {
-        server.releaseBody(body?.readableBytes ?? 0)
-        body = nil
+        isKeptAlive = false
+        isHead = false
+        write(answer)
+        unread = nil
+        server.release(self)
     }
 
     // MARK: Answers
 
-    func answered(_ number: Int, _ answer: HTTPAnswer) {
-        guard let context, let index = slots.firstIndex(where: { $0.number == number }), slots[index].bytes == nil
-        else {
-            return
+    func answered(_ number: UInt32, _ answer: HTTPAnswer) {
+        guard case .answering = phase, number == self.number else { return }
+        write(answer)
+        guard !isAdvancing, let context else { return }
+        // The answer came later: go on with what was sent meanwhile.
+        if let held = unread, case .reading = phase {
+            unread = nil
+            advance(held, context)
         }
-        slots[index].bytes = server.encode(answer, isKeptAlive: slots[index].isKeptAlive, isHead: slots[index].isHead)
-        writeReady(context)
+        resumeReading()
     }
 
-    private func writeReady(_ context: ChannelHandlerContext) {
-        while let slot = slots.first, let bytes = slot.bytes {
-            slots.removeFirst()
-            if slot.isKeptAlive {
-                context.write(wrapOutboundOut(bytes), promise: nil)
-            } else {
-                closeAfter(bytes, context)
-                return
-            }
-        }
-        idleSince = .now()
+    private func write(_ answer: HTTPAnswer) {
+        guard let context else { return }
+        let bytes = server.encode(answer, isKeptAlive: isKeptAlive, isHead: isHead)
+        guard isKeptAlive else { return closeAfter(bytes, context) }
+        context.write(wrapOutboundOut(bytes), promise: nil)
+        becomeIdle()
         if isReading { needsFlush = true } else { context.flush() }
-        if slots.isEmpty && isReadHeld {
-            isReadHeld = false
-            context.read()
-        }
     }
 
-    /// Half-closes first: closing at once with unread bytes in the socket would reset the connection and could take the
-    /// answer from the client's hands (RFC 9112, section 9.6).
+    private func becomeIdle() {
+        phase = .reading
+        isTimed = false
+        idleSince = server.tick
+        idleOrder = server.nextOrder()
+    }
+
+    /// With bytes of the client unread, half-closes first: closing at once would reset the connection and could take the
+    /// answer from the client's hands (RFC 9112, 9.6).
     private func closeAfter(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
-        isClosing = true
-        slots.removeAll()
-        let channel = context.channel
-        context.writeAndFlush(wrapOutboundOut(bytes)).whenComplete { _ in
-            channel.close(mode: .output).whenComplete { _ in
-                channel.eventLoop.scheduleTask(in: .milliseconds(500)) { channel.close(promise: nil) }
-            }
+        // A request that was handed over was read whole.
+        let isReadWhole = if case .answering = phase { true } else { false }
+        phase = .closing
+        context.writeAndFlush(wrapOutboundOut(bytes)).assumeIsolated().whenComplete { [self] _ in
+            written(isReadWhole: isReadWhole)
         }
         // Whatever still comes is read and thrown away until then.
-        context.read()
+        letGo(context)
     }
 
-    func closeIdle() {
-        guard !isClosing else { return }
-        isClosing = true
+    /// The last answer is with the kernel.
+    private func written(isReadWhole: Bool) {
+        guard let context else { return }
+        if isReadWhole || isInputEnded { return context.close(promise: nil) }
+        isLingering = true
+        let channel = context.channel
+        context.close(mode: .output, promise: nil)
+        context.eventLoop.scheduleTask(in: .nanoseconds(Limits.lingerTime.nanoseconds)) {
+            channel.close(promise: nil)
+        }
+    }
+
+    /// At once, whatever is under way.
+    func close() {
+        phase = .closing
         context?.close(promise: nil)
     }
 
     // MARK: Streams
 
     /// Turns the answer into an event stream (WHATWG HTML, "Server-sent events") that ends with the connection.
-    func beginStream(_ number: Int) -> EventStream? {
-        guard let context, slots.count == 1, slots[0].number == number else { return nil }
-        slots.removeAll()
+    func beginStream(_ number: UInt32) -> EventStream? {
+        guard let context, case .answering = phase, number == self.number, unread == nil else { return nil }
         var bytes = context.channel.allocator.buffer(capacity: 256)
         bytes.writeStaticString(
             """
@@ -242,32 +414,32 @@ final class ConnectionHandler: ChannelDuplexHandler {
             X-Content-Type-Options: nosniff\r\n\r\n
             """
         )
+        phase = .streaming
         context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
         let stream = EventStream(channel: context.channel)
         self.stream = stream
-        context.read()
         return stream
     }
 }
 
-/// The way back to one request's sender. A second answer is ignored.
+/// The way back to one request's sender. A second answer is ignored, and one to a connection that ended.
 ///
 /// `@unchecked Sendable`: it may be carried anywhere, but is used on the event loop only, as its connection is.
 package struct Responder: @unchecked Sendable {
-    private weak var connection: ConnectionHandler?
-    private let number: Int
+    private let connection: ConnectionHandler
+    private let number: UInt32
 
-    init(connection: ConnectionHandler, number: Int) {
+    init(connection: ConnectionHandler, number: UInt32) {
         self.connection = connection
         self.number = number
     }
 
     package func respond(_ answer: HTTPAnswer) {
-        connection?.answered(number, answer)
+        connection.answered(number, answer)
     }
 
     /// Starts an event stream instead of one answer; `nil` when the sender is gone or pipelines.
     package func beginStream() -> EventStream? {
-        connection?.beginStream(number)
+        connection.beginStream(number)
     }
 }

@@ -1,5 +1,4 @@
-internal import NIOCore
-internal import NIOHTTP1
+package import HTTPWire
 
 /// The way by which a connection came, as its listening socket was given it.
 package enum HTTPDoor: Sendable, Equatable {
@@ -13,88 +12,117 @@ package enum HTTPDoor: Sendable, Equatable {
     case certified
 }
 
-/// One request, complete with its body. Valid during ``RequestHandler/handle(_:_:)``.
-package struct HTTPRequest {
-    package enum Method: String {
-        case get = "GET"
-        case head = "HEAD"
-        case post = "POST"
-        case delete = "DELETE"
-        /// Any other.
-        case other = ""
+/// What ``RequestHandler/admit(_:)`` found out about a sender, kept for ``RequestHandler/handle(_:_:)``. Two numbers of the
+/// handler's own.
+package struct HTTPGrant: Equatable {
+    package var place: Int32
+    package var edition: Int32
+
+    package init(place: Int32, edition: Int32) {
+        self.place = place
+        self.edition = edition
     }
 
-    package let method: Method
-    /// The target before `?`, as sent: nothing is unescaped, as no path of ours needs it.
-    package let path: Substring
-    /// The target after `?`; empty when there is none.
-    package let query: Substring
+    package static var none: HTTPGrant { HTTPGrant(place: -1, edition: 0) }
+}
+
+package enum HTTPAdmission {
+    case admitted(HTTPGrant)
+    case refused(HTTPAnswer)
+}
+
+/// A request's first line and fields. Its texts are views into the connection's bytes: valid during the call that gave it.
+package struct HTTPHead {
+    package typealias Method = RequestHead.Method
+
     /// By which socket it came.
     package let door: HTTPDoor
-    let headers: HTTPHeaders
-    let body: ByteBuffer?
+    private let head: RequestHead
+    private let bytes: UnsafeRawBufferPointer
 
-    init(head: HTTPRequestHead, body: ByteBuffer?, door: HTTPDoor) {
+    init(_ head: RequestHead, _ bytes: UnsafeRawBufferPointer, _ door: HTTPDoor) {
         self.door = door
-        switch head.method {
-        case .GET: method = .get
-        case .HEAD: method = .head
-        case .POST: method = .post
-        case .DELETE: method = .delete
-        default: method = .other
-        }
-        let uri = head.uri.utf8
-        let pathCount = uri.withContiguousStorageIfAvailable { $0.firstIndex(of: UInt8(ascii: "?")) ?? $0.count }
-        if let pathCount, pathCount < uri.count {
-            let mark = uri.index(uri.startIndex, offsetBy: pathCount)
-            path = head.uri[..<mark]
-            query = head.uri[uri.index(after: mark)...]
-        } else {
-            path = head.uri[...]
-            query = ""
-        }
-        headers = head.headers
-        self.body = body
+        self.head = head
+        self.bytes = bytes
     }
 
-    /// The first header of that name, in any case.
-    package func header(_ name: String) -> String? {
-        headers.first(name: name)
+    package var method: Method { head.method }
+    /// The target before `?`, as sent: nothing is unescaped, as no path of ours needs it.
+    package var path: HTTPText { text(head.path) }
+    /// The target after `?`; empty when there is none.
+    package var query: HTTPText { text(head.query) }
+    /// Of the body, as `Content-Length` says; `nil` when it comes in chunks.
+    package var bodyByteCount: Int? {
+        if case .length(let count) = head.framing { count } else { nil }
     }
 
-    package var bodyByteCount: Int { body?.readableBytes ?? 0 }
+    /// The value of a field that can have one only; `nil` when it is not there. Costs nothing: it was noted on the way.
+    package func header(_ field: RequestHead.Field) -> HTTPText? {
+        let place = head.place(of: field)
+        return place.isAbsent ? nil : text(place)
+    }
 
-    /// The body's bytes, valid during the call.
-    package func withBody<Value>(_ use: (UnsafeBufferPointer<UInt8>) -> Value) -> Value {
-        guard let body else { return use(UnsafeBufferPointer(start: nil, count: 0)) }
-        return body.withUnsafeReadableBytes { use($0.assumingMemoryBound(to: UInt8.self)) }
+    /// The first field of that name, which is given in lower case. Walks the head: for the fields that few requests have.
+    package func header(named name: StaticString) -> HTTPText? {
+        head.place(named: name, in: bytes).map(text)
+    }
+
+    private func text(_ place: RequestHead.Place) -> HTTPText {
+        let part = UnsafeRawBufferPointer(rebasing: bytes[place.range])
+        return HTTPText(part.assumingMemoryBound(to: UInt8.self))
     }
 
     /// The query's values by name, percent-encoding and `+` resolved (HTML "application/x-www-form-urlencoded"); the last
     /// of a repeated name wins, and what is malformed stays as it stands.
     package var queryItems: [String: String] {
         var items: [String: String] = [:]
-        for pair in query.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        for pair in query.bytes.split(separator: UInt8(ascii: "&")) {
+            let parts = pair.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             items[Self.decoded(parts[0])] = parts.count > 1 ? Self.decoded(parts[1]) : ""
         }
         return items
     }
 
-    private static func decoded(_ text: Substring) -> String {
+    private static func decoded(_ text: Slice<UnsafeBufferPointer<UInt8>>) -> String {
         var bytes: [UInt8] = []
-        var rest = text.utf8[...]
+        var rest = text
         while let byte = rest.popFirst() {
             if byte == UInt8(ascii: "%"), rest.count >= 2,
                 let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
             {
+                rest = rest.dropFirst(2)
                 bytes.append(value)
-                rest.removeFirst(2)
             } else {
                 bytes.append(byte == UInt8(ascii: "+") ? UInt8(ascii: " ") : byte)
             }
         }
         return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+/// One request, complete with its body. Valid during ``RequestHandler/handle(_:_:)``.
+package struct HTTPRequest {
+    package typealias Method = HTTPHead.Method
+
+    package let head: HTTPHead
+    package let grant: HTTPGrant
+    /// As it came: with its content coding, without its chunks.
+    package let body: UnsafeBufferPointer<UInt8>
+
+    package var method: Method { head.method }
+    package var path: HTTPText { head.path }
+    package var queryItems: [String: String] { head.queryItems }
+
+    package func header(_ field: RequestHead.Field) -> HTTPText? { head.header(field) }
+
+    /// The same request of a sender who was judged anew.
+    package func with(grant: HTTPGrant) -> HTTPRequest {
+        HTTPRequest(head: head, grant: grant, body: body)
+    }
+
+    /// The same request with another body: what this one was before it was compressed.
+    package func with(body: UnsafeBufferPointer<UInt8>) -> HTTPRequest {
+        HTTPRequest(head: head, grant: grant, body: body)
     }
 }
 
@@ -116,9 +144,12 @@ package enum HTTPStatus: Int, Sendable {
     case misdirectedRequest = 421
     case unprocessableContent = 422
     case tooManyRequests = 429
+    case uriTooLong = 414
+    case expectationFailed = 417
     case headerFieldsTooLarge = 431
     case internalServerError = 500
     case serviceUnavailable = 503
+    case versionNotSupported = 505
 
     var line: StaticString {
         switch self {
@@ -134,13 +165,16 @@ package enum HTTPStatus: Int, Sendable {
         case .conflict: "HTTP/1.1 409 Conflict\r\n"
         case .requestTimeout: "HTTP/1.1 408 Request Timeout\r\n"
         case .contentTooLarge: "HTTP/1.1 413 Content Too Large\r\n"
+        case .uriTooLong: "HTTP/1.1 414 URI Too Long\r\n"
         case .unsupportedMediaType: "HTTP/1.1 415 Unsupported Media Type\r\n"
+        case .expectationFailed: "HTTP/1.1 417 Expectation Failed\r\n"
         case .misdirectedRequest: "HTTP/1.1 421 Misdirected Request\r\n"
         case .unprocessableContent: "HTTP/1.1 422 Unprocessable Content\r\n"
         case .tooManyRequests: "HTTP/1.1 429 Too Many Requests\r\n"
         case .headerFieldsTooLarge: "HTTP/1.1 431 Request Header Fields Too Large\r\n"
         case .internalServerError: "HTTP/1.1 500 Internal Server Error\r\n"
         case .serviceUnavailable: "HTTP/1.1 503 Service Unavailable\r\n"
+        case .versionNotSupported: "HTTP/1.1 505 HTTP Version Not Supported\r\n"
         }
     }
 
@@ -194,10 +228,17 @@ package struct HTTPAnswer {
 
 /// Answers requests. On the event loop: must not block.
 package protocol RequestHandler: AnyObject {
+    /// Asked once a request's head is read, before its body is: a refusal turns the request away, and the body is not kept.
+    /// The place for who may send, and how often.
+    func admit(_ head: HTTPHead) -> HTTPAdmission
     /// Called for each complete request. Exactly one answer goes to `responder`, now or later, on the event loop.
     func handle(_ request: HTTPRequest, _ responder: Responder)
-    /// A request was answered by the server itself before the handler saw it.
+    /// A request was answered by the server itself before the handler saw it, or was turned away by ``admit(_:)``.
     func serverAnswered(_ status: HTTPStatus)
     /// Request body bytes held now, over all connections.
     func bodyBytesChanged(to count: Int)
+}
+
+extension RequestHandler {
+    package func admit(_ head: HTTPHead) -> HTTPAdmission { .admitted(.none) }
 }

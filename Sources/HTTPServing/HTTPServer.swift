@@ -1,7 +1,7 @@
 internal import Glibc
+internal import HTTPWire
 internal import LogModel
 package import NIOCore
-internal import NIOHTTP1
 internal import NIOPosix
 
 /// Serves HTTP/1.1 on one event loop: listening sockets, connections, their bounds and time-outs.
@@ -21,16 +21,25 @@ package final class HTTPServer: @unchecked Sendable {
         package let isInUse: Bool
     }
 
-    package private(set) var bodyByteCountMax: Int
-    package private(set) var connectionCount = 0
-    package private(set) var connectionRefusedCount = 0
+    package private(set) var figures = HTTPServerFigures()
+    package let bounds: HTTPServerBounds
+
+    /// Of each request.
+    let requestBounds: RequestBounds
+    /// Sweeps so far: what connections tell their age by.
+    private(set) var tick: UInt32 = 0
 
     private let loop: any EventLoop
     /// Answers every request; the composition owns both.
     private(set) var handler: any RequestHandler
     private var listeners: [any Channel] = []
-    private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
-    private var bodyBytesInFlight = 0
+    private var connections: [ConnectionHandler] = []
+    private var order: UInt64 = 0
+    /// Connections that hold part of a body and may not read on until there is room, the one waiting longest first.
+    private var waiting: [ConnectionHandler] = []
+    /// The one that may go past the bound of all bodies, so that of many that wait for each other one gets through.
+    private var favoured: ConnectionHandler?
+    private var isWatching = false
     private var isSweeping = false
     private var isClosed = false
     /// When the two heads were made, in seconds since 1970.
@@ -38,35 +47,43 @@ package final class HTTPServer: @unchecked Sendable {
     private var keepAliveHead: [UInt8] = []
     private var closeHead: [UInt8] = []
     private var scratch = ByteBuffer()
+    private var lastAnswer: LastAnswer?
 
-    package init(loop: any EventLoop, bodyByteCountMax: Int, handler: any RequestHandler) {
+    /// An answer and its bytes, good within the second. Holds the body, so its memory is nobody else's meanwhile.
+    private struct LastAnswer {
+        var answer: HTTPAnswer
+        var body: UnsafeRawPointer?
+        var bytes: ByteBuffer
+    }
+
+    package init(loop: any EventLoop, bounds: HTTPServerBounds, handler: any RequestHandler) {
         self.loop = loop
-        self.bodyByteCountMax = bodyByteCountMax
+        self.bounds = bounds
+        requestBounds = RequestBounds(bodyByteCountMax: bounds.bodyByteCountMax)
         self.handler = handler
     }
 
-    /// Opens one listening socket and returns the port it has (0 for a unix socket). Requests that come by it carry `door`.
-    /// Blocks: not to be called on the loop.
-    package func listen(on address: Address, door: HTTPDoor) throws(ListenError) -> Int {
-        var bootstrap = ServerBootstrap(group: loop)
+    /// Makes what stands between the socket and HTTP on one connection: TLS.
+    package typealias Wrapper = @Sendable (any Channel) throws -> Void
+
+    /// Opens one listening socket and returns the port it has (0 for a unix socket). Blocks: not to be called on the loop.
+    ///
+    /// - Parameter door: what the requests that come by it carry.
+    /// - Parameter wrap: adds handlers in front of HTTP to a connection's pipeline; on the loop, before anything is read.
+    package func listen(on address: Address, door: HTTPDoor, wrap: Wrapper? = nil) throws(ListenError) -> Int {
+        let bootstrap = ServerBootstrap(group: loop)
             .serverChannelOption(.backlog, value: 1024)
+            // A burst of new connections is taken in one turn of the loop.
+            .serverChannelOption(.maxMessagesPerRead, value: 32)
             .childChannelInitializer { [self] channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandlers([
-                        ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)),
-                        ConnectionHandler(server: self, door: door),
-                    ])
-                }
+                channel.eventLoop.makeCompletedFuture { try prepare(channel, door, wrap) }
             }
         do {
             let channel: any Channel
             switch address {
             case .tcp(let host, let port):
-                bootstrap =
-                    bootstrap
-                    .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                    .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-                channel = try bootstrap.bind(host: host, port: port).wait()
+                channel = try bootstrap.serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                    .bind(host: host, port: port).wait()
             case .unix(let path):
                 channel = try UnixSocketFile.prepare(path) { try bootstrap.bind(unixDomainSocketPath: path).wait() }
             }
@@ -81,6 +98,19 @@ package final class HTTPServer: @unchecked Sendable {
         }
     }
 
+    private func prepare(_ channel: any Channel, _ door: HTTPDoor, _ wrap: Wrapper?) throws {
+        try wrap?(channel)
+        if let options = channel.syncOptions {
+            // A client may close its side once it has sent its request, and still wants the answer.
+            try options.setOption(.allowRemoteHalfClosure, value: true)
+            try options.setOption(.recvAllocator, value: ReadSizes(server: self))
+            // One read for each time the loop says that there is something: so no connection keeps the others waiting, and
+            // none has more than one buffer.
+            try options.setOption(.maxMessagesPerRead, value: 1)
+        }
+        try channel.pipeline.syncOperations.addHandler(ConnectionHandler(server: self, door: door))
+    }
+
     package static func text(_ address: Address) -> String {
         switch address {
         case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
@@ -93,64 +123,168 @@ package final class HTTPServer: @unchecked Sendable {
         isClosed = true
         for listener in listeners { listener.close(promise: nil) }
         listeners = []
-        for connection in connections.values where connection.isIdle || connection.isStreaming {
-            connection.closeIdle()
-        }
+        for connection in connections where connection.isIdle || connection.isStreaming { connection.close() }
     }
 
     // MARK: Connections (on the loop)
 
+    /// Takes a connection on; false when it has to go at once. At the bound the one that was idle longest makes room: a client
+    /// that keeps connections it does not use must not keep out one that has something to say.
     func connectionOpened(_ connection: ConnectionHandler) -> Bool {
-        guard connectionCount < Limits.connectionCountMax, !isClosed else {
-            connectionRefusedCount += 1
-            return false
+        guard !isClosed else { return false }
+        if connections.count >= bounds.connectionCountMax {
+            guard let oldest = longestIdle() else {
+                figures.connectionRefusedCount += 1
+                return false
+            }
+            figures.connectionEvictedCount += 1
+            // Its place is free now, whenever the socket is.
+            connectionClosed(oldest)
+            oldest.close()
         }
-        connectionCount += 1
-        connections[ObjectIdentifier(connection)] = connection
+        connection.index = connections.count
+        connections.append(connection)
+        figures.connectionCount = connections.count
+        figures.connectionOpenedCount += 1
         sweepLater()
         return true
     }
 
-    func connectionClosed(_ connection: ConnectionHandler) {
-        if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil { connectionCount -= 1 }
+    /// Some thousand comparisons, for each connection past the bound: less than accepting it costs.
+    private func longestIdle() -> ConnectionHandler? {
+        var oldest: ConnectionHandler?
+        for connection in connections where connection.isIdle {
+            if let known = oldest, known.idleOrder < connection.idleOrder { continue }
+            oldest = connection
+        }
+        return oldest
     }
 
-    func reserveBody(_ count: Int) -> Bool {
-        guard bodyBytesInFlight + count <= Limits.bodyBytesInFlightMax else { return false }
-        bodyBytesInFlight += count
-        handler.bodyBytesChanged(to: bodyBytesInFlight)
+    func connectionClosed(_ connection: ConnectionHandler) {
+        release(connection)
+        guard let index = connection.index else { return }
+        connection.index = nil
+        let last = connections.removeLast()
+        if last !== connection {
+            last.index = index
+            connections[index] = last
+        }
+        figures.connectionCount = connections.count
+    }
+
+    /// Larger each time.
+    func nextOrder() -> UInt64 {
+        order &+= 1
+        return order
+    }
+
+    /// What one connection reads at once, at most, in bytes: less the more there are, as each keeps its buffer.
+    var readByteCountMax: Int {
+        connections.count <= 64 ? 64 * 1024 : connections.count <= 256 ? 16 * 1024 : 4 * 1024
+    }
+
+    // MARK: Bodies (on the loop)
+
+    /// Whether a connection that holds so much of a request may read more of it now. If not, it is told when it may.
+    func reserve(_ connection: ConnectionHandler, _ byteCount: Int) -> Bool {
+        guard !connection.isWaitingForRoom else { return false }
+        // What is read next counts before it is there.
+        let change = byteCount + readByteCountMax - connection.reservedByteCount
+        guard change > 0 else { return true }
+        if figures.bodyByteCount + change > bounds.bodyBytesInFlightMax {
+            guard favoured == nil || favoured === connection else {
+                connection.isWaitingForRoom = true
+                waiting.append(connection)
+                figures.bodyWaitCount += 1
+                watchFavoured()
+                return false
+            }
+            favoured = connection
+        }
+        connection.reservedByteCount += change
+        bodyBytesChanged(by: change)
         return true
     }
 
-    func releaseBody(_ count: Int) {
-        guard count > 0 else { return }
-        bodyBytesInFlight -= count
-        handler.bodyBytesChanged(to: bodyBytesInFlight)
+    /// The request is complete, or gone.
+    func release(_ connection: ConnectionHandler) {
+        if connection.isWaitingForRoom {
+            connection.isWaitingForRoom = false
+            waiting.removeAll { $0 === connection }
+        }
+        guard connection.reservedByteCount > 0 else { return }
+        let byteCount = connection.reservedByteCount
+        connection.reservedByteCount = 0
+        if favoured === connection { favoured = nil }
+        bodyBytesChanged(by: -byteCount)
+        while let first = waiting.first,
+            favoured == nil || figures.bodyByteCount + readByteCountMax <= bounds.bodyBytesInFlightMax
+        {
+            waiting.removeFirst()
+            first.isWaitingForRoom = false
+            first.resumeReading()
+            // It had more to ask for than there is, and waits again.
+            if first.isWaitingForRoom { break }
+        }
     }
+
+    /// While others wait, the one that may go past the bound must not stand still: then it is given up, and the next one goes on.
+    private func watchFavoured() {
+        guard !isWatching else { return }
+        isWatching = true
+        let watched = favoured
+        let byteCount = watched?.heldByteCount ?? 0
+        loop.assumeIsolated().scheduleTask(in: .nanoseconds(bounds.stallTime.nanoseconds)) { [self] in
+            isWatching = false
+            if let watched, watched === favoured, watched.heldByteCount == byteCount, !waiting.isEmpty {
+                figures.slowBodyCount += 1
+                watched.refuse(Self.tooSlow)
+            }
+            if !waiting.isEmpty { watchFavoured() }
+        }
+    }
+
+    private func bodyBytesChanged(by change: Int) {
+        figures.bodyByteCount += change
+        handler.bodyBytesChanged(to: figures.bodyByteCount)
+    }
+
+    // MARK: Time
 
     /// One timer for all connections, and none when there are none: a timer a connection would cost more than the
     /// connection with clients that open one for each message.
     private func sweepLater() {
         guard !isSweeping, !connections.isEmpty else { return }
         isSweeping = true
-        loop.scheduleTask(in: .seconds(5)) { [self] in
+        loop.scheduleTask(in: .nanoseconds(bounds.sweepInterval.nanoseconds)) { [self] in
             isSweeping = false
+            tick &+= 1
             sweep()
             sweepLater()
         }
     }
 
     private func sweep() {
-        let now = NIODeadline.now()
-        for connection in connections.values where !connection.isStreaming {
-            if let since = connection.requestSince, now - since > .nanoseconds(Limits.requestReadTimeout.nanoseconds) {
-                connection.refuse(.problem(.requestTimeout, "The request's body did not arrive in time."))
-            } else if connection.isIdle,
-                now - connection.idleSince > .nanoseconds(Limits.connectionIdleTimeout.nanoseconds)
-            {
-                connection.closeIdle()
+        // A copy, as those that go leave the list meanwhile.
+        for connection in connections {
+            if connection.isReceiving {
+                if tick &- connection.requestSince > bounds.requestTickMax {
+                    figures.requestTimeoutCount += 1
+                    connection.refuse(connection.isWaitingForRoom ? Self.noRoom : Self.tooSlow)
+                } else if !waiting.isEmpty, connection.isSlow() {
+                    figures.slowBodyCount += 1
+                    connection.refuse(Self.tooSlow)
+                }
+            } else if connection.isIdle, tick &- connection.idleSince > bounds.idleTickMax {
+                connection.close()
             }
         }
+    }
+
+    private static var tooSlow: HTTPAnswer { .problem(.requestTimeout, "The request did not arrive in time.") }
+
+    private static var noRoom: HTTPAnswer {
+        .problem(.serviceUnavailable, "Too many request bodies are under way.", headers: [("Retry-After", "1")])
     }
 
     // MARK: Answers
@@ -159,6 +293,20 @@ package final class HTTPServer: @unchecked Sendable {
     /// copied: nine small writes would cost a fifteenth of a request.
     func encode(_ answer: HTTPAnswer, isKeptAlive: Bool, isHead: Bool) -> ByteBuffer {
         refreshHeads()
+        // Most answers are the one before once more, with the same memory for a body.
+        let isPlain = isKeptAlive && !isHead && answer.headers.isEmpty
+        let body = answer.body.withUnsafeBufferPointer { UnsafeRawPointer($0.baseAddress) }
+        if isPlain, let last = lastAnswer, last.body == body, last.answer.status == answer.status,
+            last.answer.body.count == answer.body.count, last.answer.contentType == answer.contentType
+        {
+            return last.bytes
+        }
+        let bytes = write(answer, isKeptAlive: isKeptAlive, isHead: isHead)
+        if isPlain, answer.body.count <= 256 { lastAnswer = LastAnswer(answer: answer, body: body, bytes: bytes) }
+        return bytes
+    }
+
+    private func write(_ answer: HTTPAnswer, isKeptAlive: Bool, isHead: Bool) -> ByteBuffer {
         // Memory of the answer before, unless that one has not left yet, or was a page whose memory nobody needs again.
         if scratch.capacity > 16 * 1024 { scratch = ByteBuffer() }
         scratch.clear(minimumCapacity: 512)
@@ -207,6 +355,7 @@ package final class HTTPServer: @unchecked Sendable {
         let second = Int64(time(nil))
         guard second != headSecond else { return }
         headSecond = second
+        lastAnswer = nil
         var now = time_t(second)
         var parts = tm()
         gmtime_r(&now, &parts)
@@ -217,7 +366,7 @@ package final class HTTPServer: @unchecked Sendable {
             "Date: \(days[Int(parts.tm_wday)]), \(two(parts.tm_mday)) \(months[Int(parts.tm_mon)]) "
             + "\(parts.tm_year + 1900) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) GMT\r\n"
             + "X-Content-Type-Options: nosniff\r\nConnection: "
-        let hint = Int(Limits.connectionIdleTimeout.seconds) - 5
+        let hint = max(1, Int((bounds.idleTimeout - Limits.keepAliveMargin).seconds))
         keepAliveHead = Array((common + "keep-alive\r\nKeep-Alive: timeout=\(hint)\r\n").utf8)
         closeHead = Array((common + "close\r\n").utf8)
     }

@@ -1,18 +1,14 @@
 package import Admission
 internal import HTTPServing
+internal import HTTPWire
 package import LogModel
 
 /// Stands before every route: lets requests in by the policy, holds the senders of each token to their rate, and counts whom it
 /// turned away. Event loop only.
 package struct AccessGate {
-    /// What becomes of one request.
-    enum Verdict {
-        /// With the token of this place, or without one.
-        case admitted(token: Int?)
-        case refused(HTTPAnswer)
-    }
-
     private var policy: AccessPolicy
+    /// Of the policy: what was granted under another one is not looked up in this one.
+    private var edition: Int32 = 0
     /// One a token, in the order of the policy's.
     private var meters: [RateMeter]
     private let digest: (ByteView) -> TokenDigest?
@@ -31,33 +27,43 @@ package struct AccessGate {
         var used: [String: RateMeter] = [:]
         for (token, meter) in zip(policy.tokens?.tokens ?? [], meters) { used[token.name] = meter }
         policy = new
+        edition &+= 1
         meters = (new.tokens?.tokens ?? []).map { used[$0.name] ?? RateMeter() }
     }
 
-    func token(at place: Int) -> AccessToken? { policy.tokens?.tokens[place] }
+    func isCurrent(_ grant: HTTPGrant) -> Bool { grant.edition == edition }
+
+    /// The token that a request came with; `nil` without one.
+    func token(of grant: HTTPGrant) -> AccessToken? {
+        grant.place < 0 || !isCurrent(grant) ? nil : policy.tokens?.tokens[Int(grant.place)]
+    }
+
+    private func grant(_ place: Int?) -> HTTPGrant {
+        HTTPGrant(place: place.map { Int32($0) } ?? -1, edition: edition)
+    }
 
     /// Decides on a request that wants `scope`; `nil` is what everybody may have.
-    mutating func admit(_ request: HTTPRequest, scope: AccessScope?, now: MonotonicTime) -> Verdict {
-        guard let scope else { return .admitted(token: nil) }
-        switch decide(request, scope: scope) {
+    mutating func admit(_ head: HTTPHead, scope: AccessScope?, now: MonotonicTime) -> HTTPAdmission {
+        guard let scope else { return .admitted(grant(nil)) }
+        switch decide(head, scope: scope) {
         case .denied(let denial):
             deniedCounts[denial, default: 0] += 1
             return .refused(Self.answer(to: denial, scope: scope))
         case .allowed(let place):
-            guard scope == .ingest, let place, let rate = token(at: place)?.rate,
+            guard scope == .ingest, let place, let rate = token(of: grant(place))?.rate,
                 let wait = meters[place].wait(rate, now: now)
-            else { return .admitted(token: place) }
+            else { return .admitted(grant(place)) }
             return .refused(Self.answer(toOneWhoWaits: wait, rate))
         }
     }
 
-    /// So many records came in with the token of this place.
-    mutating func charge(_ recordCount: Int, token place: Int, now: MonotonicTime) {
-        guard let rate = token(at: place)?.rate else { return }
-        meters[place].charge(recordCount, rate, now: now)
+    /// So many records came in with this token, if with one.
+    mutating func charge(_ recordCount: Int, token grant: HTTPGrant, now: MonotonicTime) {
+        guard let rate = token(of: grant)?.rate else { return }
+        meters[Int(grant.place)].charge(recordCount, rate, now: now)
     }
 
-    private func decide(_ request: HTTPRequest, scope: AccessScope) -> AccessPolicy.Decision {
+    private func decide(_ request: HTTPHead, scope: AccessScope) -> AccessPolicy.Decision {
         let door: AccessDoor =
             switch request.door {
             case .socket: .socket
@@ -69,29 +75,18 @@ package struct AccessGate {
         let asksToken = policy.tokens != nil
         let isOpen = door == .socket || door == .certified && !asksToken
         var head = AccessHead(door: door, isSafe: request.method == .get || request.method == .head)
-        if isOpen { return policy.decide(head, scope: scope, digest: digest) }
-        if asksToken {
-            return Self.withView(request.header("authorization")) { authorization in
-                head.authorization = authorization
-                return policy.decide(head, scope: scope, digest: digest)
+        if isOpen {
+            // Neither matters.
+        } else if asksToken {
+            head.authorization = request.header(.authorization)?.bytes
+        } else {
+            head.host = request.header(.host)?.bytes
+            if !head.isSafe {
+                head.origin = request.header(named: "origin")?.bytes
+                head.fetchSite = request.header(named: "sec-fetch-site")?.bytes
             }
         }
-        return Self.withView(request.header("host")) { host in
-            head.host = host
-            if head.isSafe { return policy.decide(head, scope: scope, digest: digest) }
-            return Self.withView(request.header("origin")) { origin in
-                head.origin = origin
-                return Self.withView(request.header("sec-fetch-site")) { site in
-                    head.fetchSite = site
-                    return policy.decide(head, scope: scope, digest: digest)
-                }
-            }
-        }
-    }
-
-    private static func withView<Value>(_ text: String?, _ use: (ByteView?) -> Value) -> Value {
-        guard var text else { return use(nil) }
-        return text.withUTF8 { use($0) }
+        return policy.decide(head, scope: scope, digest: digest)
     }
 
     /// RFC 6750, section 3, for the challenges. A token that is missing gets no error code, as that section wants.

@@ -45,6 +45,7 @@ extension Routes {
         writer.field("matched", counters.matched)
         writer.field("templates_loaded", collector.templateCount)
         writer.field("overflowed", collector.overflowCount)
+        writeSuppressed(to: &writer)
         writer.field("optimal_batch_size", collector.batchSize)
         writer.key("aggregation_ratio")
         writer.number(
@@ -100,6 +101,25 @@ extension Routes {
         writer.endObject()
         writer.endLine()
         return writer.bytes
+    }
+
+    /// Which sources were faster than `RATE_LIMIT`, and with what; most first.
+    private func writeSuppressed(to writer: inout JSONWriter) {
+        writer.key("suppressed")
+        writer.beginObject()
+        writer.field("records", collector.suppressedCount)
+        writer.key("patterns")
+        writer.beginArray()
+        for entry in collector.suppressed.entries.sorted(by: { $0.count > $1.count }) {
+            writer.beginObject()
+            writer.field("source", String(decoding: entry.source, as: UTF8.self))
+            writer.field("host", String(decoding: entry.host, as: UTF8.self))
+            writer.field("pattern", String(decoding: entry.pattern, as: UTF8.self))
+            writer.field("records", entry.count)
+            writer.endObject()
+        }
+        writer.endArray()
+        writer.endObject()
     }
 
     private func write(_ runner: LaneRunner, to writer: inout JSONWriter) {
@@ -161,6 +181,12 @@ extension Routes {
             "logboom_records_overflowed_total",
             "Records counted under <other> at a bound.",
             collector.overflowCount
+        )
+        page.add(
+            .counter,
+            "logboom_records_suppressed_total",
+            "Records counted without sample and attributes, for their source was too fast.",
+            collector.suppressedCount
         )
         page.add(
             .counter,
@@ -356,6 +382,7 @@ extension Routes {
             "Requests whose Idempotency-Key had come before.",
             figures.repeatedRequestCount
         )
+        addConnections(server?.figures ?? HTTPServerFigures(), to: &page)
         page.add(.gauge, "logboom_request_keys", "Idempotency-Keys remembered.", requestKeys.count)
         page.add(
             .counter,
@@ -374,5 +401,46 @@ extension Routes {
             process.writtenByteCount ?? 0
         )
         return HTTPAnswer(.ok, contentType: MetricsPage.contentType, body: Array(page.text.utf8))
+    }
+
+    private func addConnections(_ figures: HTTPServerFigures, to page: inout MetricsPage) {
+        page.add(.gauge, "logboom_http_connections", "Connections open.", figures.connectionCount)
+        page.add(.counter, "logboom_http_connections_total", "Connections taken on.", figures.connectionOpenedCount)
+        page.add(
+            .counter,
+            "logboom_http_connections_evicted_total",
+            "Idle connections closed to make room for new ones.",
+            figures.connectionEvictedCount
+        )
+        page.add(
+            .counter,
+            "logboom_http_connections_refused_total",
+            "Connections closed at once because all others were busy.",
+            figures.connectionRefusedCount
+        )
+        page.add(
+            .counter,
+            "logboom_http_request_timeouts_total",
+            "Requests that did not arrive in time.",
+            figures.requestTimeoutCount
+        )
+        page.add(
+            .counter,
+            "logboom_http_slow_bodies_total",
+            "Requests given up because they came slowly while others waited for their memory.",
+            figures.slowBodyCount
+        )
+        page.add(
+            .counter,
+            "logboom_http_body_waits_total",
+            "Times that a connection had to wait with the rest of a body until there was room.",
+            figures.bodyWaitCount
+        )
+        page.add(
+            .gauge,
+            "logboom_http_body_bytes",
+            "Memory of requests that have not arrived whole.",
+            figures.bodyByteCount
+        )
     }
 }

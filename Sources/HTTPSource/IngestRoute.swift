@@ -1,6 +1,7 @@
 internal import Admission
 internal import Delivery
 internal import HTTPServing
+internal import HTTPWire
 internal import JSONBytes
 internal import LogModel
 internal import Pipeline
@@ -15,23 +16,21 @@ extension Routes {
         if let refusal = collector.refusal {
             return refuse(refusal, responder)
         }
-        if let encoding = request.header("content-encoding"), encoding.lowercased() != "identity" {
-            return answer(
-                responder,
-                .problem(
-                    .unsupportedMediaType,
-                    "Send the body without Content-Encoding.",
-                    headers: [("Accept-Encoding", "identity")]
-                )
-            )
+        expand(request, responder) { request in
+            if let key = request.header(.idempotencyKey) {
+                return takeInOnce(request, at: route, key: key, responder)
+            }
+            takeIn(request, at: route, responder)
         }
-        if let key = request.header("idempotency-key") {
-            return takeInOnce(request, at: route, key: key, responder)
-        }
-        takeIn(request, at: route, key: nil) { taken in
-            switch taken {
-            case .malformed(let malformed): self.answer(responder, self.answer(malformed, at: route))
-            case .taken(let summary, let matched, let receipt):
+    }
+
+    private func takeIn(_ request: HTTPRequest, at route: IntakeRoute, _ responder: Responder) {
+        switch takeIn(request, at: route, key: nil) {
+        case .malformed(let malformed): answer(responder, answer(malformed, at: route))
+        case .taken(let summary, let matched, nil):
+            answer(responder, answer(summary, at: route, matched: matched, .folded))
+        case .taken(let summary, let matched, let waiter?):
+            waiter.whenGiven { receipt in
                 self.answer(responder, self.answer(summary, at: route, matched: matched, receipt))
             }
         }
@@ -39,57 +38,51 @@ extension Routes {
 
     enum TakenIn {
         case malformed(MalformedBody)
-        case taken(BodySummary, matched: Int, Receipt)
+        /// Without a waiter the records are folded, and none has to be durable.
+        case taken(BodySummary, matched: Int, Collector.Waiter?)
     }
 
-    /// Decodes the body and folds its records; `give` is called once, now or when those that have to be durable are.
-    func takeIn(
-        _ request: HTTPRequest,
-        at route: IntakeRoute,
-        key: StreamID?,
-        give: @escaping (TakenIn) -> Void
-    ) {
+    /// Decodes the body and folds its records.
+    func takeIn(_ request: HTTPRequest, at route: IntakeRoute, key: StreamID?) -> TakenIn {
         let matchedBefore = collector.counters.matched
         collector.beginRequest(key: key)
-        let token = grantedToken
-        var contentType = request.header("content-type") ?? ""
-        var tenant = route.tenantHeader.flatMap { request.header("\($0)") } ?? ""
+        let token = request.grant
+        let tenant = route.tenantHeader.flatMap { request.head.header(named: $0) }?.bytes
         let result = withFixedSource(of: token) { source in
-            request.withBody { body in
-                contentType.withUTF8 { type in
-                    tenant.withUTF8 { tenant in
-                        decoder.decode(body, at: route, contentType: type, tenant: tenant) { record in
-                            if let source {
-                                var record = record
-                                record.source = source
-                                self.collector.fold(record)
-                            } else {
-                                self.collector.fold(record)
-                            }
-                            return nil
-                        }
-                    }
+            decoder.decode(
+                request.body,
+                at: route,
+                contentType: request.header(.contentType)?.bytes,
+                tenant: tenant ?? ByteView(start: nil, count: 0)
+            ) { record in
+                if let source {
+                    var record = record
+                    record.source = source
+                    self.collector.fold(record)
+                } else {
+                    self.collector.fold(record)
                 }
+                return nil
             }
         }
         switch result {
         case .failure(let malformed):
-            collector.endRequest(received: 1, failed: 1) { _ in }
-            give(.malformed(malformed))
+            // Nobody waits: nothing was folded.
+            _ = collector.endRequest(received: 1, failed: 1)
+            return .malformed(malformed)
         case .success(let summary):
             let matched = collector.counters.matched - matchedBefore
-            if let token { gate.charge(summary.accepted, token: token, now: scheduler.now) }
+            gate.charge(summary.accepted, token: token, now: scheduler.now)
             figures.cutRecordCount += summary.truncated
             figures.attributeCutRecordCount += summary.attributesDropped
-            collector.endRequest(received: summary.received, failed: summary.failed) { receipt in
-                give(.taken(summary, matched: matched, receipt))
-            }
+            let waiter = collector.endRequest(received: summary.received, failed: summary.failed)
+            return .taken(summary, matched: matched, waiter)
         }
     }
 
     /// The source that the token of this place gives to all records, if it does.
-    private func withFixedSource<Value>(of token: Int?, _ use: (ByteView?) -> Value) -> Value {
-        guard let token, var source = gate.token(at: token)?.source else { return use(nil) }
+    private func withFixedSource<Value>(of token: HTTPGrant, _ use: (ByteView?) -> Value) -> Value {
+        guard var source = gate.token(of: token)?.source else { return use(nil) }
         return source.withUTF8 { use($0) }
     }
 

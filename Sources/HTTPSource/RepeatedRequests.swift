@@ -1,6 +1,7 @@
 internal import Admission
 internal import Delivery
 internal import HTTPServing
+internal import HTTPWire
 internal import JSONBytes
 internal import LogModel
 internal import Pipeline
@@ -18,9 +19,8 @@ package struct RememberedAnswer {
 // `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a request sent again counts once. Within ten minutes this process
 // remembers its answer; beyond, and after a restart, its key is the name of its batch, which spool and sinks take once.
 extension Routes {
-    func takeInOnce(_ request: HTTPRequest, at route: IntakeRoute, key text: String, _ responder: Responder) {
-        guard let key = Self.key(text, token: grantedToken.flatMap { gate.token(at: $0) }?.name, for: facts.nodeID)
-        else {
+    func takeInOnce(_ request: HTTPRequest, at route: IntakeRoute, key text: HTTPText, _ responder: Responder) {
+        guard let key = Self.key(text, token: gate.token(of: request.grant)?.name, for: facts.nodeID) else {
             let bound = Limits.requestKeyByteCountMax
             return answer(
                 responder,
@@ -30,7 +30,7 @@ extension Routes {
                 )
             )
         }
-        let body = request.withBody { XXH64.hash($0) }
+        let body = XXH64.hash(request.body)
         switch requestKeys.look(key, body: body, now: scheduler.now) {
         case .misused:
             answer(
@@ -50,45 +50,58 @@ extension Routes {
             requestKeys.answered(key, with: remembered)
             answer(responder, answer(remembered, at: route))
         case .new:
-            takeIn(request, at: route, key: key) { self.tookIn($0, at: route, key, responder) }
+            switch takeIn(request, at: route, key: key) {
+            case .malformed(let malformed):
+                requestKeys.released(key)
+                for responder in [responder] + takeWaiting(for: key) {
+                    answer(responder, answer(malformed, at: route))
+                }
+            case .taken(let summary, let matched, nil): tookIn(summary, matched, .folded, at: route, key, responder)
+            case .taken(let summary, let matched, let waiter?):
+                waiter.whenGiven { self.tookIn(summary, matched, $0, at: route, key, responder) }
+            }
         }
     }
 
-    private func tookIn(_ taken: TakenIn, at route: IntakeRoute, _ key: StreamID, _ responder: Responder) {
-        let waiting = waitingForKey.removeValue(forKey: key) ?? []
-        switch taken {
-        case .malformed(let malformed):
-            requestKeys.released(key)
-            for responder in [responder] + waiting { answer(responder, answer(malformed, at: route)) }
-        case .taken(let summary, let matched, let receipt):
-            let first = answer(summary, at: route, matched: matched, receipt)
-            var remembered = RememberedAnswer(
-                status: first.status,
-                accepted: summary.accepted,
-                matched: matched,
-                failed: summary.failed,
-                durable: 0
-            )
-            switch receipt {
-            case .folded: break
-            case .durable(let count): remembered.durable = facts.keepsNothing ? 0 : count
-            // Counted, and still not durable: whoever asks again is told just that.
-            case .timedOut: remembered.status = .accepted
-            }
-            if summary.accepted == 0 {
-                requestKeys.released(key)
-            } else {
-                requestKeys.answered(key, with: remembered)
-            }
-            answer(responder, first)
-            for responder in waiting { answer(responder, answer(remembered, at: route)) }
+    private func takeWaiting(for key: StreamID) -> [Responder] {
+        waitingForKey.removeValue(forKey: key) ?? []
+    }
+
+    private func tookIn(
+        _ summary: BodySummary,
+        _ matched: Int,
+        _ receipt: Receipt,
+        at route: IntakeRoute,
+        _ key: StreamID,
+        _ responder: Responder
+    ) {
+        let first = answer(summary, at: route, matched: matched, receipt)
+        var remembered = RememberedAnswer(
+            status: first.status,
+            accepted: summary.accepted,
+            matched: matched,
+            failed: summary.failed,
+            durable: 0
+        )
+        switch receipt {
+        case .folded: break
+        case .durable(let count): remembered.durable = facts.keepsNothing ? 0 : count
+        // Counted, and still not durable: whoever asks again is told just that.
+        case .timedOut: remembered.status = .accepted
         }
+        if summary.accepted == 0 {
+            requestKeys.released(key)
+        } else {
+            requestKeys.answered(key, with: remembered)
+        }
+        answer(responder, first)
+        for responder in takeWaiting(for: key) { answer(responder, answer(remembered, at: route)) }
     }
 
     /// A string of RFC 8941 in its quotes, or the bare characters that most clients send. Senders with different tokens have
     /// different keys, whatever they call them.
-    private static func key(_ text: String, token: String?, for node: NodeID) -> StreamID? {
-        var bytes = Array(text.utf8)
+    private static func key(_ text: HTTPText, token: String?, for node: NodeID) -> StreamID? {
+        var bytes = Array(text.bytes)
         if bytes.count >= 2, bytes.first == UInt8(ascii: "\""), bytes.last == UInt8(ascii: "\"") {
             bytes = Array(bytes.dropFirst().dropLast())
         }

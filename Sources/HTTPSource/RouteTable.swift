@@ -1,5 +1,6 @@
 internal import Admission
 internal import HTTPServing
+internal import HTTPWire
 internal import RecordDecoding
 
 /// What may be asked for, with what the path says of it.
@@ -67,20 +68,17 @@ struct RouteTable {
 
     private let rows = Self.rows
 
-    func route(_ path: Substring) -> Route? {
-        for row in rows where Self.isEqual(path, row.path) { return row.route }
+    func route(_ path: HTTPText) -> Route? {
+        for row in rows where path == row.path { return row.route }
         return Self.deadLetterRoute(path)
     }
 
-    private static func isEqual(_ path: Substring, _ name: StaticString) -> Bool {
-        path.utf8.elementsEqual(UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
-    }
-
     /// `/v1/dead-letters/ID` and `/v1/dead-letters/ID/replay`.
-    private static func deadLetterRoute(_ path: Substring) -> Route? {
-        let prefix = "/v1/dead-letters/"
+    private static func deadLetterRoute(_ path: HTTPText) -> Route? {
+        let prefix: StaticString = "/v1/dead-letters/"
         guard path.hasPrefix(prefix) else { return nil }
-        let parts = path.dropFirst(prefix.count).split(separator: "/", omittingEmptySubsequences: false)
+        let parts = String(path.dropFirst(prefix.utf8CodeUnitCount))
+            .split(separator: "/", omittingEmptySubsequences: false)
         guard let id = parts.first.flatMap({ Int64($0) }), id > 0 else { return nil }
         switch parts.dropFirst() {
         case []: return .deadLetter(id)

@@ -1,6 +1,7 @@
 package import Admission
 internal import Delivery
 package import HTTPServing
+internal import HTTPWire
 package import LogModel
 package import Pipeline
 package import Ports
@@ -102,10 +103,10 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     let facts: ServiceFacts
     let decoder = BodyDecoder()
     package internal(set) var gate: AccessGate
-    /// The place of the token with which the request that is being handled came; between requests it means nothing.
-    var grantedToken: Int?
     private let table = RouteTable()
     package internal(set) var figures = HTTPFigures()
+    /// What listens for these routes; its figures are shown with theirs. Both last as long as the process.
+    package var server: HTTPServer?
     /// The answer to a request without errors given last, by what it says: most requests of a sender are alike.
     var lastAnswers: [SuccessAnswer] = []
     /// Requests with an `Idempotency-Key`, and who sent one again while the first was under way.
@@ -135,21 +136,29 @@ package final class Routes: RequestHandler, @unchecked Sendable {
         gate.replace(policy)
     }
 
-    package func handle(_ request: HTTPRequest, _ responder: Responder) {
-        let route = table.route(request.path)
+    package func admit(_ head: HTTPHead) -> HTTPAdmission {
         // Before anything is said of the path: what there is here is not for strangers.
-        let scope = route.map { $0.scope(of: request.method) } ?? .read
-        switch gate.admit(request, scope: scope, now: scheduler.now) {
-        case .admitted(let token): grantedToken = token
-        case .refused(let refusal):
-            if refusal.status == .tooManyRequests { collector.refused(.rate, recordCount: 1) }
-            return answer(responder, refusal)
+        let scope = table.route(head.path).map { $0.scope(of: head.method) } ?? .read
+        let admission = gate.admit(head, scope: scope, now: scheduler.now)
+        if case .refused(let refusal) = admission, refusal.status == .tooManyRequests {
+            collector.refused(.rate, recordCount: 1)
         }
-        guard let route else {
+        return admission
+    }
+
+    package func handle(_ request: HTTPRequest, _ responder: Responder) {
+        // The policy may have changed while the body came.
+        if !gate.isCurrent(request.grant) {
+            switch admit(request.head) {
+            case .admitted(let grant): return handle(request.with(grant: grant), responder)
+            case .refused(let refusal): return answer(responder, refusal)
+            }
+        }
+        guard let route = table.route(request.path) else {
             return answer(responder, .problem(.notFound, "There is nothing at this path; see GET / for what there is."))
         }
         guard route.methods.contains(request.method) else {
-            let allowed = route.methods.map(\.rawValue).joined(separator: ", ")
+            let allowed = route.methods.map { "\($0.name)" }.joined(separator: ", ")
             return answer(
                 responder,
                 .problem(.methodNotAllowed, "This path takes \(allowed).", headers: [("Allow", allowed)])

@@ -66,13 +66,29 @@ public enum Limits {
     /// Bytes of a key: a UUID has 36.
     public static let requestKeyByteCountMax = 255
 
-    /// Bytes of all request bodies held at once; a body that would go past it is answered 503. Half the memory promise.
-    public static let bodyBytesInFlightMax = 16 * 1024 * 1024
-    /// Connections open at once; one more is closed at accept. Each costs about 8 KiB.
+    /// The most that `HTTP_BODY_LIMIT` may be: half the memory promise.
+    public static let bodyByteCountMax = 16 * 1024 * 1024
+    /// Bytes of all requests that have not arrived whole. Past it connections are not read on until there is room, all but one,
+    /// which may go on to its end (`HTTP_BODY_LIMIT`): together less than half the memory promise.
+    public static let bodyBytesInFlightMax = 4 * 1024 * 1024
+    /// Bytes of a body that must have come within a sweep of five seconds while others wait for its memory, else it is given up:
+    /// 13 kB a second, what a bad mobile link still does.
+    public static let slowBodyByteCountMin = 64 * 1024
+    /// How long the one body that may go past the bound of all may stand still while others wait: a lost packet is sent again within it.
+    public static let bodyStallTime = Duration.seconds(1)
+    /// What a client may send ahead while it has not been answered; then it waits in its own socket buffer.
+    public static let requestAheadByteCountMax = 16 * 1024
+    /// The body of a request that was turned away is read past when it is at most so long; else the connection ends.
+    public static let skippedBodyByteCountMax = 64 * 1024
+    /// After an answer that ends a connection in the middle of a request, how long the rest of it is read and thrown away.
+    public static let lingerTime = Duration.milliseconds(500)
+    /// Connections open at once; for one more the one idle longest is closed. Each costs about 8 KiB.
     public static let connectionCountMax = 1024
     /// A connection with no complete request for this long is closed. The `Keep-Alive` hint says five seconds less, so that
     /// the client's side gives up first and never writes into a closing connection.
     public static let connectionIdleTimeout = Duration.seconds(75)
+    /// How much earlier the `Keep-Alive` hint ends than the connection.
+    public static let keepAliveMargin = Duration.seconds(5)
     /// From a request's first byte to its last.
     public static let requestReadTimeout = Duration.seconds(30)
     /// Clients of the log stream at once.

@@ -20,7 +20,6 @@ struct PatternCounter: ~Copyable {
     private static let epoch: UInt64 = 1
 
     private var engine: PatternEngine
-    private var levels = LevelCache()
     private var sources = SourceNames()
     /// By number, which is the miner's and 1. Room for all that it may give out; what is not used yet is not touched.
     private let tallies: UnsafeMutablePointer<Tally>
@@ -33,7 +32,10 @@ struct PatternCounter: ~Copyable {
         engine = PatternEngine(capacity: patternCountMax, style: .angle)
         // A miner keeps two merged numbers for each pattern.
         tallyCountMax = 3 * patternCountMax + 1
-        tallies = .allocate(capacity: tallyCountMax)
+        tallies = UnsafeMutableRawPointer.allocate(
+            byteCount: tallyCountMax * MemoryLayout<Tally>.stride,
+            alignment: 64
+        ).bindMemory(to: Tally.self, capacity: tallyCountMax)
         use(Self.otherNumber)
     }
 
@@ -48,25 +50,59 @@ struct PatternCounter: ~Copyable {
     /// Counts one record. The number leads to its pattern once ``finish()`` was called.
     mutating func count(_ record: LogRecord) -> Int32 {
         recordCount += 1
-        let message = engine.redact(record.message)
-        let masked = engine.mask(message)
         let number: Int32
-        switch engine.learn(masked: masked, epoch: Self.epoch) {
+        let level: UInt8
+        if let recalled = engine.recall(record.message, epoch: Self.epoch) {
+            number = Int32(recalled.number + 1)
+            level = recalled.level
+        } else {
+            (number, level) = learn(record.message)
+        }
+        tallies[Int(number)].add(
+            place: recordCount,
+            level: Int(record.severity.map { LevelIndex($0).rawValue } ?? level),
+            timestamp: record.timestamp,
+            source: record.source.isEmpty ? nil : sources.number(of: record.source)
+        )
+        return number
+    }
+
+    /// The number of a message and the ``LevelIndex`` of the level that its text states.
+    private mutating func learn(_ text: ByteView) -> (Int32, level: UInt8) {
+        let message = engine.redact(text)
+        let masked = engine.mask(message)
+        let hash = PatternEngine.hash(ofMasked: masked)
+        let number: Int32
+        switch engine.learn(masked: masked, hash: hash, epoch: Self.epoch) {
         case .known(let found): number = Int32(found + 1)
         case .new(let found):
             number = Int32(found + 1)
             use(number)
         case .full: number = Self.otherNumber
         }
-        let tally = tallies + Int(number)
-        if tally.pointee.count == 0 { tally.pointee.keep(sample: message) }
-        tally.pointee.add(
-            place: recordCount,
-            level: Int(record.severity.map { LevelIndex($0).rawValue } ?? levels.level(in: message, masked: masked)),
-            timestamp: record.timestamp,
-            source: record.source.isEmpty ? nil : sources.number(of: record.source)
-        )
-        return number
+        if tallies[Int(number)].count == 0 { tallies[Int(number)].keep(sample: message) }
+        let level = level(in: message, maskedHash: hash)
+        // Only what was not redacted: a message with a secret in it is kept nowhere.
+        if number != Self.otherNumber, message.baseAddress == text.baseAddress, message.count == text.count {
+            engine.remember(text, number: Int(number) - 1, level: level)
+        }
+        return (number, level)
+    }
+
+    /// The ``LevelIndex`` of the level that the message states, looked for once for a masked text, not once a record: looking
+    /// costs half as much as masking.
+    ///
+    /// What can state a level and is masked is the letter before a klog stamp (`E1121 12:00`), so those are looked at each
+    /// time. The level of `errors: 0` is that of the first of `errors: <NUM>`: levels in a text are for reading, no count
+    /// depends on them.
+    @inline(__always)
+    private mutating func level(in message: ByteView, maskedHash: UInt64) -> UInt8 {
+        let isStamp =
+            message.count > 5 && message[5] == UInt8(ascii: " ") && message[0] >= 0x41 && message[1] &- 0x30 < 10
+        if !isStamp, let level = engine.level(ofMasked: maskedHash) { return level }
+        let level = LevelIndex(Severity.found(in: message)).rawValue
+        engine.keep(level: level, ofMasked: maskedHash)
+        return level
     }
 
     private mutating func use(_ number: Int32) {
@@ -95,7 +131,7 @@ struct PatternCounter: ~Copyable {
             pattern: other,
             id: other.withUnsafeBufferPointer { XXH64.hash($0) }
         )
-        switch engine.learn(masked: masked, epoch: Self.epoch) {
+        switch engine.learn(masked: masked, hash: PatternEngine.hash(ofMasked: masked), epoch: Self.epoch) {
         case .known(let number), .new(let number): (result.pattern, result.id) = template(of: number)
         case .full: break
         }
@@ -139,62 +175,6 @@ struct PatternCounter: ~Copyable {
     }
 }
 
-/// Finds the level in a message once for a masked text, not once a record: looking for one costs half as much as masking.
-///
-/// What can state a level and is masked is the letter before a klog stamp (`E1121 12:00`), so it goes into the hash. The
-/// level of `errors: 0` is that of the first of `errors: <NUM>`: levels in a text are for reading, no count depends on them.
-struct LevelCache: ~Copyable {
-    private struct Entry {
-        var hash: UInt64
-        var level: UInt8
-    }
-
-    /// 128 KiB: more masked texts than a log has at a time.
-    private static let count = 1 << 13
-    private let entries: UnsafeMutablePointer<Entry>
-
-    init() {
-        entries = .allocate(capacity: Self.count)
-        entries.initialize(repeating: Entry(hash: 0, level: 0), count: Self.count)
-    }
-
-    deinit {
-        entries.deallocate()
-    }
-
-    /// The ``LevelIndex`` of the level that the message states.
-    @inline(__always)
-    func level(in message: ByteView, masked: ByteView) -> UInt8 {
-        guard let base = masked.baseAddress, masked.count > 0 else { return 0 }
-        let isStamp = message.count > 1 && message[1] &- 0x30 < 10
-        let hash = Self.hash(UnsafeRawPointer(base), masked.count, seed: isStamp ? UInt64(message[0]) : 0)
-        let entry = entries + Int(truncatingIfNeeded: hash >> 32) & (Self.count - 1)
-        if entry.pointee.hash != hash {
-            entry.pointee = Entry(hash: hash, level: LevelIndex(Severity.found(in: message)).rawValue)
-        }
-        return entry.pointee.level
-    }
-
-    /// Six instructions for eight bytes, a quarter of XXH64; good enough where a wrong answer costs a level, not a count.
-    @inline(__always)
-    private static func hash(_ bytes: UnsafeRawPointer, _ count: Int, seed: UInt64) -> UInt64 {
-        // Multiplication mixes upwards and the shift back down; wrapping is the point.
-        var hash = seed ^ UInt64(count) &* 0x9E37_79B9_7F4A_7C15
-        var offset = 0
-        while offset + 8 <= count {
-            hash = (hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0xD6E8_FEB8_6659_FD93
-            hash ^= hash >> 32
-            offset += 8
-        }
-        while offset < count {
-            hash = (hash ^ UInt64(bytes.load(fromByteOffset: offset, as: UInt8.self))) &* 0xD6E8_FEB8_6659_FD93
-            offset += 1
-        }
-        hash ^= hash >> 32
-        return hash &* 0xD6E8_FEB8_6659_FD93 | 1
-    }
-}
-
 /// The levels as places in an array of counts: 0 for none, then as ``Severity`` orders them.
 struct LevelIndex {
     static let count = Severity.allCases.count + 1
@@ -220,16 +200,18 @@ struct LevelIndex {
     }
 }
 
-/// What is counted for one number of the engine. About 200 bytes, its sample and sources beside it.
+/// What is counted for one number of the engine: 128 bytes, its sample and sources beside it. What every record writes
+/// comes first, in one line of the processor's cache for all but the two worst levels.
 struct Tally {
     var count = 0
     /// Places among all records, from 1.
-    var firstPlace = 0
     var lastPlace = 0
+    var levels = InlineArray<8, Int>(repeating: 0)
+    var firstPlace = 0
     /// Of the records that have a stamp; empty range when none has.
     var firstTime = Int64.max
     var lastTime = Int64.min
-    var levels = InlineArray<8, Int>(repeating: 0)
+    private let reserved = 0
     var sources: [(number: Int32, count: Int)] = []
     /// The first message, cut.
     var sample: [UInt8] = []

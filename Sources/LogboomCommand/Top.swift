@@ -70,7 +70,8 @@ struct Top: ParsableCommand {
                 width: Output.standard.columnCount(),
                 style: style
             )
-            Output.standard.write(lines.joined(separator: "\n") + "\n")
+            let notes = try SuppressedReport.lines(client.get("/stats").json, width: Output.standard.columnCount())
+            Output.standard.write((lines + notes).joined(separator: "\n") + "\n")
         }
     }
 
@@ -93,6 +94,27 @@ enum LevelOption {
             throw ValidationError("--level is one of trace, debug, info, notice, warn, error, fatal")
         }
         return severity.name.description.lowercased()
+    }
+}
+
+/// Who is too fast: below the table, because a flood explains the first row of it.
+enum SuppressedReport {
+    /// Floods that are named; the rest is in `/stats`.
+    static let lineCountMax = 3
+
+    /// Nothing when nobody was too fast since the daemon's start, or when it does not say.
+    static func lines(_ stats: JSONValue, width: Int?) -> [String] {
+        let suppressed = stats["suppressed"]
+        guard let count = suppressed?["records"]?.integer, count > 0 else { return [] }
+        let heading =
+            "\(count) records came faster than RATE_LIMIT since the start, and are counted without samples and attributes:"
+        let entries = (suppressed?["patterns"]?.array ?? []).prefix(lineCountMax).map { entry in
+            let source = entry["source"]?.string ?? ""
+            let name = DisplayText.clean(source.isEmpty ? "(no source)" : source, widthMax: 40)
+            let records = entry["records"]?.integer.map(String.init) ?? "-"
+            return "  \(records) of \(name): " + DisplayText.clean(entry["pattern"]?.string ?? "-")
+        }
+        return [""] + ([heading] + entries).map { DisplayText.clean($0, widthMax: width) }
     }
 }
 

@@ -201,7 +201,12 @@ final class Daemon: @unchecked Sendable {
             }
         }
         started.get()
-        server = HTTPServer(loop: loop, bodyByteCountMax: settings.httpBodyByteCountMax, handler: routes)
+        server = HTTPServer(
+            loop: loop,
+            bounds: HTTPServerBounds(bodyByteCountMax: settings.httpBodyByteCountMax),
+            handler: routes
+        )
+        routes.server = server
         addresses = try Self.listen(settings.listen, server)
     }
 
@@ -263,6 +268,7 @@ final class Daemon: @unchecked Sendable {
             batchSize: settings.batchSize,
             memoryLimit: settings.memoryByteCountMax,
             durableLevel: settings.durableLevel,
+            sourceLimit: settings.sourceLimit,
             hostName: hostName()
         )
     }

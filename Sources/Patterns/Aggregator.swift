@@ -19,6 +19,18 @@ public struct Aggregator: ~Copyable {
         public var message: ByteView
         /// Whether it is in the awaited batch.
         public var isAwaited: Bool
+        /// As ``Aggregator/isFull`` is now.
+        public var isFull: Bool
+    }
+
+    /// What is looked at after each request, in one look: asking for each figure copies the whole aggregator each time.
+    public struct Standing: Sendable {
+        public var recordCount: Int
+        /// As ``Aggregator/openByteCount``.
+        public var openByteCount: Int
+        /// As ``Aggregator/byteCount``.
+        public var byteCount: Int
+        public var isFull: Bool
     }
 
     /// Which open batch to seal.
@@ -30,6 +42,7 @@ public struct Aggregator: ~Copyable {
 
     private var engine: PatternEngine
     private var origins: InternTable
+    private var meters = SourceMeters()
     /// Where the key of a record's origin is put together.
     private let originKey: UnsafeMutablePointer<UInt8>
     /// The epoch goes on only when both batches are empty: until then an older one may still name templates by number.
@@ -49,15 +62,30 @@ public struct Aggregator: ~Copyable {
     public var templateCount: Int { engine.miner.patternCount }
     public var templateEvictionCount: Int { engine.miner.evictionCount }
     public var mergeCount: Int { engine.miner.mergeCount }
-    /// Grows whenever there is a template that was not there before.
-    public private(set) var templateLearnedCount = 0
+    /// Grows whenever there is a template that was not there before, also because one became more general.
+    public var templateLearnedCount: Int { engine.miner.textChangeCount }
     public var redactionCount: Int { engine.redactionCount }
 
+    /// Records counted without their sample and attributes since the start, because their source was too fast.
+    package var suppressedCount: Int { meters.suppressedCount }
+    /// Whose they were, as far as their batches are sealed.
+    package var suppressed: SuppressedSeries { meters.suppressed }
+
     /// Bytes held, near enough: the open batches and what is known of templates and origins.
-    public var byteCount: Int { openByteCount + engine.miner.byteCount + origins.byteCount }
+    public var byteCount: Int { openByteCount + engine.byteCount + origins.byteCount + meters.byteCount }
 
     /// Bytes of the open batches alone: what sealing gives back.
     public var openByteCount: Int { ordinary.byteCount + awaited.byteCount + keyed.byteCount }
+
+    public var standing: Standing {
+        let open = openByteCount
+        return Standing(
+            recordCount: recordCount,
+            openByteCount: open,
+            byteCount: open + engine.miner.byteCount + origins.byteCount,
+            isFull: isFull
+        )
+    }
 
     /// Whether a batch must be sealed before another record is folded: no room for one more series.
     public var isFull: Bool { ordinary.isFull || awaited.isFull || keyed.isFull }
@@ -78,39 +106,78 @@ public struct Aggregator: ~Copyable {
     /// Counts one record. `now` stamps it when its sender did not, or stamped it out of reason; at or above `durableLevel`
     /// it goes to the awaited batch; when its request has a key, to the keyed one in either case.
     ///
+    /// One that comes faster than its source may (``limitSources(to:)``) is counted like any other and leaves no sample and no
+    /// attributes; `clock` is what that is measured by.
+    ///
     /// Cost: linear in the message's bytes, plus four look-ups; allocates only for what was never seen before.
     public mutating func fold(
         _ record: LogRecord,
         durableLevel: Severity? = nil,
         isKeyed: Bool = false,
-        now: Timestamp
+        now: Timestamp,
+        clock: MonotonicTime = MonotonicTime(nanoseconds: 0)
     ) -> Outcome {
         var record = record
-        record.message = engine.redact(record.message)
-        let severity = record.severity ?? Severity.found(in: record.message) ?? .info
+        let found = pattern(of: &record)
+        let severity = record.severity ?? found.severity ?? .info
         let seen = Self.reasonable(record.timestamp, now: now)
-        let (template, isMatched) = templateNumber(record.message)
         let origin = originNumber(record)
         let isAwaited = durableLevel.map { severity >= $0 } ?? false
+        let isBare = meters.isSuppressed(origin: origin, now: clock)
         if isKeyed {
-            keyed.fold(record, template, origin, severity, seen: seen, now: now, engine: &engine)
+            keyed.fold(record, found.number, origin, severity, seen: seen, now: now, isBare: isBare, engine: &engine)
         } else if isAwaited {
-            awaited.fold(record, template, origin, severity, seen: seen, now: now, engine: &engine)
+            awaited.fold(record, found.number, origin, severity, seen: seen, now: now, isBare: isBare, engine: &engine)
         } else {
-            ordinary.fold(record, template, origin, severity, seen: seen, now: now, engine: &engine)
+            ordinary.fold(record, found.number, origin, severity, seen: seen, now: now, isBare: isBare, engine: &engine)
         }
-        return Outcome(severity: severity, isMatched: isMatched, message: record.message, isAwaited: isAwaited)
+        return Outcome(
+            severity: severity,
+            isMatched: found.isMatched,
+            message: record.message,
+            isAwaited: isAwaited,
+            isFull: isFull
+        )
     }
 
-    private mutating func templateNumber(_ message: ByteView) -> (Int32, isMatched: Bool) {
-        switch engine.learn(message, epoch: epoch) {
-        case .known(let number): return (Int32(number), true)
+    /// The number of a record's pattern and, when the record has no level of its own, the one that its text states.
+    private struct Found {
+        var number: Int32
+        var isMatched: Bool
+        var severity: Severity?
+    }
+
+    /// What ``PatternEngine/remember(_:number:level:)`` keeps of a level: the raw value of the severity that the text states,
+    /// 0 when it states none, or this when nobody looked.
+    private static let levelUnknown: UInt8 = 0xFF
+
+    /// Redacts the message of a record and finds its pattern.
+    private mutating func pattern(of record: inout LogRecord) -> Found {
+        let message = record.message
+        if let recalled = engine.recall(message, epoch: epoch) {
+            if record.severity != nil || recalled.level != Self.levelUnknown {
+                return Found(
+                    number: Int32(recalled.number),
+                    isMatched: true,
+                    severity: Severity(rawValue: recalled.level)
+                )
+            }
+        }
+        record.message = engine.redact(message)
+        let severity = record.severity == nil ? Severity.found(in: record.message) : nil
+        switch engine.learn(record.message, epoch: epoch) {
+        case .known(let number):
+            // Only a message in which nothing was redacted: one with a secret in it is kept nowhere.
+            if record.message.baseAddress == message.baseAddress, record.message.count == message.count {
+                let level = record.severity == nil ? severity?.rawValue ?? 0 : Self.levelUnknown
+                engine.remember(message, number: number, level: level)
+            }
+            return Found(number: Int32(number), isMatched: true, severity: severity)
         case .new(let number):
-            templateLearnedCount += 1
-            return (Int32(number), false)
+            return Found(number: Int32(number), isMatched: false, severity: severity)
         case .full:
             overflowCount += 1
-            return (Self.otherNumber, false)
+            return Found(number: Self.otherNumber, isMatched: false, severity: severity)
         }
     }
 
@@ -122,7 +189,10 @@ public struct Aggregator: ~Copyable {
         count = writeName(record.tenant, at: count)
         count = writeName(record.dashboard, at: count)
         switch origins.intern(ByteView(start: originKey, count: count), epoch: epoch) {
-        case .found(let index), .added(let index): return Int32(index)
+        case .found(let index): return Int32(index)
+        case .added(let index):
+            meters.began(origin: index)
+            return Int32(index)
         case .full:
             overflowCount += 1
             return Self.otherNumber
@@ -135,6 +205,12 @@ public struct Aggregator: ~Copyable {
         originKey[offset] = UInt8(count)
         for index in 0..<count { originKey[offset + 1 + index] = name[index] }
         return offset + 1 + count
+    }
+
+    /// How fast a source may be before its records are counted only; `nil`: no limit. A source is what has one origin: the same
+    /// program on two hosts is two.
+    package mutating func limitSources(to limit: RateLimit?) {
+        meters.limit = limit
     }
 
     /// Whether records keep more than one message a series, and their attributes. Counts are kept whatever this says.
@@ -243,10 +319,20 @@ public struct Aggregator: ~Copyable {
                         latency: entry.latency
                     )
                 }
+                if entry.bareCount > 0 { note(entry, source: source, host: host) }
             }
             open.writeDetails(of: entry, to: &writer)
         }
         return Batch(payload: writer.bytes, recordCount: open.recordCount, seriesCount: open.series.count)
+    }
+
+    /// Some of the series written last were counted only.
+    private mutating func note(_ entry: OpenBatch.Series, source: ByteView, host: ByteView) {
+        guard entry.template != Self.otherNumber else {
+            return meters.note(entry.bareCount, source: source, host: host, pattern: Self.other)
+        }
+        let text = templateText
+        text.withUnsafeBufferPointer { meters.note(entry.bareCount, source: source, host: host, pattern: $0) }
     }
 
     private mutating func withText(

@@ -23,11 +23,13 @@ struct ByteClass: OptionSet {
     static let blank = ByteClass(rawValue: 1 << 10)
     /// Any other ASCII byte, NUL and control bytes included.
     static let delimiter = ByteClass(rawValue: 1 << 11)
+    /// A delimiter that may begin something: a quoted text, a placeholder, the kernel's time.
+    static let opener = ByteClass(rawValue: 1 << 12)
 
     static let letter: ByteClass = [.hexLetter, .plainLetter]
     static let hexDigit: ByteClass = [.digit, .hexLetter]
     static let word: ByteClass = [.digit, .hexLetter, .plainLetter, .underscore]
-    static let stop: ByteClass = [.blank, .delimiter]
+    static let stop: ByteClass = [.blank, .delimiter, .opener]
     /// A chunk without any of these holds no value: it is copied as it stands.
     static let suspicious: ByteClass = [.digit, .slash, .mark, .joiner]
 
@@ -53,6 +55,7 @@ struct ByteClass: OptionSet {
         case UInt8(ascii: "+"): .plus
         case 0x80...0xFF: .highByte
         case 0x20, 0x09...0x0D: .blank
+        case UInt8(ascii: "<"), UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: "\""), UInt8(ascii: "'"): .opener
         default: .delimiter
         }
     }

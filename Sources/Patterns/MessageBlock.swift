@@ -29,12 +29,24 @@ struct MessageBlock {
         return hits[0] | hits[1] != 0
     }
 
-    /// Letters, `_` and `:` at the beginning of the block.
+    /// Whether a blank or a control byte stands in the block, and no colon before it.
     @inline(__always)
-    var wordByteCount: Int {
+    var endsWordWithoutColon: Bool {
+        let blanks = unsafeBitCast(bytes .<= Bytes(repeating: 0x20), to: SIMD2<UInt64>.self)
+        let colons = unsafeBitCast(bytes .== Bytes(repeating: UInt8(ascii: ":")), to: SIMD2<UInt64>.self)
+        let low = UInt64(littleEndian: blanks[0])
+        // The bits below the lowest one of a word.
+        if low != 0 { return UInt64(littleEndian: colons[0]) & ((low & (~low &+ 1)) &- 1) == 0 }
+        let high = UInt64(littleEndian: blanks[1])
+        return high != 0 && colons[0] == 0 && UInt64(littleEndian: colons[1]) & ((high & (~high &+ 1)) &- 1) == 0
+    }
+
+    /// Letters and `_` at the beginning of the block.
+    @inline(__always)
+    var letterCount: Int {
         // The bit of the case set, a letter is one of 26 in a row.
         let isLetter = ((bytes | Bytes(repeating: 0x20)) &- Bytes(repeating: 0x61)) .<= Bytes(repeating: 25)
-        let isMark = (bytes .== Bytes(repeating: UInt8(ascii: "_"))) .| (bytes .== Bytes(repeating: UInt8(ascii: ":")))
+        let isMark = bytes .== Bytes(repeating: UInt8(ascii: "_"))
         let words = unsafeBitCast(isLetter .| isMark, to: SIMD2<UInt64>.self)
         let first = ~UInt64(littleEndian: words[0])
         if first != 0 { return first.trailingZeroBitCount >> 3 }

@@ -2,7 +2,8 @@
 ///
 /// The recognisers are extensions of this type, one function each. They are pure: a position in, the position after the
 /// value out, or 0 when there is none (a value never ends at 0). Reading at or past `end` gives a blank, so every
-/// look-ahead may run over the end, and the end of a message is a boundary like any other.
+/// look-ahead may run over the end, and the end of a message is a boundary like any other: blanks stand there
+/// (``paddingByteCount``), and no run of anything but blanks goes on behind the first of them.
 ///
 /// Does not own its memory; `Normalizer` keeps it alive for the call.
 struct MessageReader {
@@ -11,15 +12,18 @@ struct MessageReader {
     let classes: UnsafePointer<ByteClass>
     let vocabulary: Vocabulary
 
+    /// Blanks behind the message, so that looking ahead needs not ask for the end at each byte. No rule looks further ahead
+    /// than this of a byte that is no blank; the longest look is that of the dates, 20 bytes.
+    static let paddingByteCount = 64
+
     @inline(__always)
     func byte(_ index: Int) -> UInt8 {
-        index < end ? bytes[index] : UInt8(ascii: " ")
+        assert(index < end + Self.paddingByteCount, "a rule looks ahead further than there are blanks")
+        return bytes[index]
     }
 
     @inline(__always)
-    func byteClass(_ index: Int) -> ByteClass {
-        index < end ? classes[Int(bytes[index])] : .blank
-    }
+    func byteClass(_ index: Int) -> ByteClass { classes[Int(byte(index))] }
 
     @inline(__always)
     func isDigit(_ index: Int) -> Bool {
@@ -37,11 +41,19 @@ struct MessageReader {
         byteClass(index).touches(.word)
     }
 
-    /// The first position from `start` on whose byte has none of `set`.
+    /// The first position from `start` on whose byte has none of `set`, which does not hold the blank.
     @inline(__always)
     func endOfRun(of set: ByteClass, from start: Int) -> Int {
+        assert(!set.touches(.blank), "a run of blanks ends at the end of the message")
         var index = start
-        while index < end, classes[Int(bytes[index])].touches(set) { index += 1 }
+        while byteClass(index).touches(set) { index &+= 1 }  // a blank stands at `end`
+        return index
+    }
+
+    @inline(__always)
+    func endOfBlanks(from start: Int) -> Int {
+        var index = start
+        while index < end, classes[Int(bytes[index])] == .blank { index &+= 1 }
         return index
     }
 
@@ -49,9 +61,9 @@ struct MessageReader {
     @inline(__always)
     func digitCount(at start: Int, max: Int) -> Int {
         var index = start
-        let limit = min(end, start + max)
-        while index < limit, classes[Int(bytes[index])] == .digit { index += 1 }
-        return index - start
+        let limit = start &+ max
+        while index < limit, byteClass(index) == .digit { index &+= 1 }
+        return index &- start
     }
 
     /// The value of the `count` digits at `start`; `count` at most 9.

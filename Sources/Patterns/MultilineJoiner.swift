@@ -99,6 +99,7 @@ public struct MultilineJoiner: ~Copyable {
         emit: (Joined) -> Void
     ) -> Action {
         guard let index = find(source) else {
+            if MultilineLine.isOrdinary(line) { return pass(line, source, tag, emit) }
             let start = MultilineLine.start(of: line)
             guard start != .none else { return pass(line, source, tag, emit) }
             return hold(line, start, at: remember(source, now: now, emit), source, tag, now, emit)

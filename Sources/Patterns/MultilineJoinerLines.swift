@@ -31,6 +31,44 @@ enum MultilineLine {
 
     // MARK: Begin
 
+    /// Whether a line begins nothing, told by its first bytes: nearly every line is, and ``start(of:)`` says `.none` of it.
+    ///
+    /// The phrases that begin a trace are told by their first four bytes. What begins with a class or the name of a file
+    /// has a colon in its first word, or is one word alone.
+    @inline(__always)
+    static func isOrdinary(_ line: ByteView) -> Bool {
+        guard line.count >= MessageBlock.byteCount, let bytes = line.baseAddress else { return false }
+        let first = bytes[0]
+        if first <= 0x20 || first == UInt8(ascii: "#") || first == UInt8(ascii: "=") { return false }
+        guard MessageBlock(at: bytes).endsWordWithoutColon else { return false }
+        return !mayBegin(UInt32(littleEndian: UnsafeRawPointer(bytes).loadUnaligned(as: UInt32.self)))
+    }
+
+    /// The first four bytes of the phrases that ``traceStart(_:_:)`` and ``isBacktraceTitle(_:)`` know.
+    @inline(__always)
+    private static func mayBegin(_ head: UInt32) -> Bool {
+        switch head {
+        case 0x6361_7254: true  // Trac
+        case 0x6572_6854: true  // Thre
+        case 0x6563_7845: true  // Exce
+        case 0x6168_6E55: true  // Unha
+        case 0x6163_6E55: true  // Unca
+        case 0x696E_6170: true  // pani
+        case 0x6F72_6F67: true  // goro
+        case 0x6174_6166: true  // fata
+        case 0x6572_6874: true  // thre
+        case 0x6B63_6142: true  // Back
+        case 0x6B63_6162: true  // back
+        case 0x6C6C_6143: true  // Call
+        case 0x6361_7453: true  // Stac
+        case 0x6361_7473: true  // stac
+        case 0x6174_6146: true  // Fata
+        case 0x2050_4850: true  // PHP and a blank
+        case 0x202A_2A2A: true  // three stars and a blank
+        default: false
+        }
+    }
+
     /// What a line begins when nothing is held; `.none` for nearly all.
     static func start(of line: ByteView) -> MultilineMode {
         guard let first = line.first else { return .none }

@@ -10,15 +10,22 @@ extension MessageReader {
     func nameRun(at start: Int) -> NameRun {
         var index = start
         var found: ByteClass = []
-        while index < end {
-            let kind = classes[Int(bytes[index])]
+        while true {
+            let kind = byteClass(index)
             if !kind.touches(.word) {
                 guard kind == .joiner, isWord(index + 1) || isEmptyPart(at: index) else { break }
             }
             found.formUnion(kind)
-            index += 1
+            index &+= 1  // a blank stands at the end
         }
         return NameRun(end: index, classes: found)
+    }
+
+    /// The same, without another look when a chunk of nothing but word bytes begins at `start`.
+    @inline(__always)
+    func nameRun(at start: Int, in chunk: MessageChunk) -> NameRun {
+        start == chunk.start && chunk.flags.isSubset(of: .word)
+            ? NameRun(end: chunk.end, classes: chunk.flags) : nameRun(at: start)
     }
 
     /// `~~` inside the identity of a package (`x~0f1e2d3c~arm64~~2.4.0`): the part between is empty.
@@ -27,8 +34,11 @@ extension MessageReader {
     }
 
     /// The name at `start`: text, an identifier, or something with a shape of its own.
-    func name(at start: Int) -> MessagePart {
-        let run = nameRun(at: start)
+    func name(at start: Int, in chunk: MessageChunk) -> MessagePart {
+        name(at: start, nameRun(at: start, in: chunk))
+    }
+
+    func name(at start: Int, _ run: NameRun) -> MessagePart {
         if byte(run.end) == UInt8(ascii: ":"), run.classes.touches(.joiner), isDigit(run.end + 1),
             let end = fileEnd(from: start, to: run.end), end > run.end
         {
@@ -176,16 +186,20 @@ extension MessageReader {
         return runEnd - start >= 43 ? runEnd : 0
     }
 
-    /// Whether the digits of the name belong to it: each part between joiners that has any must say so.
+    /// Whether the digits of the name belong to it: each part between joiners that has any must say so. The last part is
+    /// asked first, because that is where most names have a number that does not.
     private func keepsDigits(_ start: Int, _ end: Int) -> Bool {
         guard end - start <= 40 else { return false }
-        var partStart = start
-        for index in start...end
-        where index == end || bytes[index] == UInt8(ascii: "_") || byteClass(index) == .joiner {
-            if index > partStart, !partKeepsDigits(partStart, index), !isPackageVersion(partStart, index, end - start) {
-                return false
+        var partEnd = end
+        var index = end
+        while index >= start {
+            if index == start || classes[Int(bytes[index &- 1])].touches([.underscore, .joiner]) {
+                if index < partEnd, !partKeepsDigits(index, partEnd), !isPackageVersion(index, partEnd, end - start) {
+                    return false
+                }
+                partEnd = index &- 1
             }
-            partStart = index + 1
+            index &-= 1  // `start` is at least 0
         }
         return true
     }

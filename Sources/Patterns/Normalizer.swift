@@ -33,7 +33,7 @@ public struct Normalizer: ~Copyable {
         template = .allocate(
             capacity: Self.templateByteCountMax + Self.messageByteCountMax + 2 * MessageBlock.byteCount
         )
-        padded = .allocate(capacity: Self.messageByteCountMax + 2 * MessageBlock.byteCount)
+        padded = .allocate(capacity: Self.messageByteCountMax + MessageReader.paddingByteCount)
     }
 
     deinit {
@@ -51,8 +51,9 @@ public struct Normalizer: ~Copyable {
         }
         let end = Self.visibleByteCount(bytes, message.count)
         padded.update(from: bytes, count: end)
-        MessageBlock.blank.store(at: padded + end)
-        MessageBlock.blank.store(at: padded + end + MessageBlock.byteCount)
+        for offset in stride(from: 0, to: MessageReader.paddingByteCount, by: MessageBlock.byteCount) {
+            MessageBlock.blank.store(at: padded + end + offset)
+        }
         var pass = MaskingPass(
             reader: MessageReader(bytes: padded, end: end, classes: classes, vocabulary: vocabulary),
             texts: texts,
@@ -78,6 +79,8 @@ struct MaskingPass {
     let texts: PlaceholderTexts
     let out: UnsafeMutablePointer<UInt8>
     private var count = 0
+    /// What is left of the template when what comes next does not fit.
+    private var mark = 0
     private var position = 0
     /// The template so far ends with a placeholder.
     private var isGlued = false
@@ -94,19 +97,23 @@ struct MaskingPass {
         let room = Normalizer.templateByteCountMax - texts.byteCount(.more)
         var isFull = false
         keepSyslogPriority()
-        while position < reader.end, !isFull {
-            let before = count
-            let kind = reader.classes[Int(reader.bytes[position])]
-            if kind == .blank {
-                isFull = !copyBlanks()
-            } else if kind == .delimiter {
+        while !isFull {
+            let next = copyText(room: room)
+            guard position < reader.end else { break }
+            mark = count
+            if next.touches(.letter) {
+                copyWord()
+            } else if next == .digit {
+                maskNumber()
+            } else if next == .opener || next == .delimiter {
                 copyDelimiter()
-            } else if !kind.touches(.letter) || !copyWord(room: room) {
-                copyChunk()
+            } else if next == .blank {
+                isFull = !copyBlanks()
+            } else {
+                copyChunk(from: 0, flags: [])
             }
             if count > room {
-                // `min`: padding may have been taken back before the overflow.
-                count = min(before, count)
+                count = mark
                 isFull = true
             }
         }
@@ -132,7 +139,7 @@ struct MaskingPass {
         position += 1
         isGlued = false
         if reader.byteClass(position) == .blank, position < reader.end {
-            copy(to: reader.endOfRun(of: .blank, from: position))
+            copy(to: reader.endOfBlanks(from: position))
         }
         return true
     }
@@ -186,52 +193,147 @@ struct MaskingPass {
         isGlued = false
     }
 
-    /// Copies a chunk of letters, `_` and `:` alone, as most are; false, with nothing done, when it has other bytes or may
-    /// be a hexadecimal number.
+    /// Copies what is text and nothing else: words of letters and `_`, a blank between two words, marks. Stops before
+    /// anything that has to be decided, and returns the class of its first byte.
+    ///
+    /// Most bytes of a message go this way, so the state is kept in variables of its own: a store through `out` could
+    /// change the fields as far as the compiler knows.
     @inline(__always)
-    private mutating func copyWord(room: Int) -> Bool {
+    private mutating func copyText(room: Int) -> ByteClass {
+        let bytes = reader.bytes
+        let classes = reader.classes
+        let out = self.out
+        let end = reader.end
+        var position = self.position
+        var count = self.count
+        var tokens = self.tokens
+        var kind = classes[Int(bytes[position])]
+        // A step adds a block and a mark at most; the last words before the bound are the caller's.
+        let last = room &- MessageBlock.byteCount &- 1
+        while count < last {
+            if kind.touches(.letter) {
+                let source = bytes + position
+                let block = MessageBlock(at: source)
+                block.store(at: out + count)
+                let length = block.letterCount
+                guard length < MessageBlock.byteCount else { break }
+                let next = source[length]
+                let nextKind = classes[Int(next)]
+                // What may be a hexadecimal number or the beginning of a date.
+                if length >= 8, kind == .hexLetter { break }
+                if nextKind == .blank {
+                    guard next == UInt8(ascii: " "), position &+ length < end, tokens < Normalizer.tokenCountMax,
+                        !mayBeginDate(source, length)
+                    else { break }
+                    let afterBlank = classes[Int(source[length &+ 1])]
+                    guard afterBlank != .blank else { break }
+                    (out + count)[length] = UInt8(ascii: " ")
+                    count &+= length &+ 1
+                    position &+= length &+ 1
+                    tokens &+= 1
+                    kind = afterBlank
+                } else if nextKind == .delimiter || nextKind == .opener {
+                    if next == UInt8(ascii: ","), mayBeginDate(source, length) { break }
+                    count &+= length
+                    position &+= length
+                    kind = nextKind
+                } else if nextKind == .colon, classes[Int(source[length &+ 1])].touches(.stop) {
+                    count &+= length &+ 1
+                    position &+= length &+ 1
+                    kind = classes[Int(source[length &+ 1])]
+                } else {
+                    break
+                }
+            } else if kind == .delimiter {
+                out[count] = bytes[position]
+                count &+= 1
+                position &+= 1
+                kind = classes[Int(bytes[position])]
+            } else if kind == .blank, position < end, tokens < Normalizer.tokenCountMax {
+                let afterBlank = classes[Int(bytes[position &+ 1])]
+                guard afterBlank != .blank else { break }
+                out[count] = bytes[position]
+                count &+= 1
+                position &+= 1
+                tokens &+= 1
+                kind = afterBlank
+            } else {
+                break
+            }
+        }
+        if position > self.position { isGlued = false }
+        self.position = position
+        self.count = count
+        self.tokens = tokens
+        return kind
+    }
+
+    /// Whether a date may begin with the word; see ``namedDateEnd(at:wordEnd:)``.
+    @inline(__always)
+    private func mayBeginDate(_ word: UnsafePointer<UInt8>, _ length: Int) -> Bool {
+        // A capital, then at least two more letters.
+        guard word[0] & 0x20 == 0, length >= 3, length <= 9 else { return false }
+        return length == 3 || word[length &- 1] == UInt8(ascii: "y") || word[length &+ 1] &- 0x30 < 10
+            || word[length &+ 2] &- 0x30 < 10
+    }
+
+    /// A chunk that begins with a letter, and is not one of the words that ``copyText(room:)`` takes.
+    private mutating func copyWord() {
         let source = reader.bytes + position
         let target = out + count
         let block = MessageBlock(at: source)
         block.store(at: target)
-        var length = block.wordByteCount
+        var length = block.letterCount
         while length & (MessageBlock.byteCount - 1) == 0 {
             let block = MessageBlock(at: source + length)
             block.store(at: target + length)
-            let more = block.wordByteCount
+            let more = block.letterCount
             length &+= more  // below the end of the message
             if more == 0 { break }
         }
-        guard reader.classes[Int(source[length])].touches(.stop) else { return false }
-        if length >= 8 {
+        var isHex = false
+        if length >= 8 || !reader.classes[Int(source[length])].touches(.stop) {
             var index = 0
             while index < length, reader.classes[Int(source[index])] == .hexLetter { index &+= 1 }
-            if index == length { return false }
+            isHex = index == length
+        }
+        if source[length] == UInt8(ascii: ":"), reader.classes[Int(source[length &+ 1])].touches(.stop) {
+            length &+= 1
+            isHex = false
+        }
+        guard !isHex, reader.classes[Int(source[length])].touches(.stop) else {
+            return copyChunk(from: length, flags: isHex ? .hexLetter : .plainLetter)
         }
         let dateEnd = namedDateEnd(at: position, wordEnd: position &+ length)
         if dateEnd > 0 {
             position = dateEnd
             write(.time)
-            return true
-        }
-        // The blank that follows nearly every word, when nothing else is to be decided about it.
-        if source[length] == UInt8(ascii: " "), position &+ length < reader.end, tokens < Normalizer.tokenCountMax,
-            count &+ length < room, reader.classes[Int(source[length &+ 1])] != .blank
-        {
-            target[length] = UInt8(ascii: " ")
-            length &+= 1
-            tokens &+= 1
+            return
         }
         count &+= length
         position &+= length
         isGlued = false
-        return true
     }
 
-    private mutating func copyChunk() {
+    /// A chunk that begins with a digit. An integer that stands alone needs no look at the classes of its bytes.
+    @inline(__always)
+    private mutating func maskNumber() {
+        let digitsEnd = reader.endOfRun(of: .digit, from: position)
+        guard reader.byteClass(digitsEnd).touches(.stop), !reader.isDayBeforeMonth(at: position, digitsEnd: digitsEnd)
+        else {
+            return copyChunk(from: digitsEnd - position, flags: .digit)
+        }
+        let part = reader.integer(from: position, to: digitsEnd)
+        dropPadding()
+        position = part.end
+        write(part.placeholder ?? .num)
+    }
+
+    /// A chunk of which `offset` bytes were looked at; `flags` are their classes.
+    private mutating func copyChunk(from offset: Int, flags known: ByteClass) {
         let start = position
-        var flags: ByteClass = []
-        var offset = 0
+        var flags = known
+        var offset = offset
         do {
             // Copies of the fields: a store through `target` could change the fields as far as the compiler knows, and
             // each would be loaded again for every byte.
@@ -264,7 +366,7 @@ struct MaskingPass {
             }
             return
         }
-        maskChunk(to: index, flags: flags)
+        maskChunk(MessageChunk(start: start, end: index, flags: flags))
     }
 
     /// Whether a date begins with the word `start..<wordEnd`. Nearly every word is turned away by its neighbours, before
@@ -284,27 +386,21 @@ struct MaskingPass {
 
     /// Walks over the parts of a chunk whose bytes are already copied, up to its end or the first value in it. What
     /// follows the value is a chunk of its own: that is how a template is read as well.
-    private mutating func maskChunk(to chunkEnd: Int, flags: ByteClass) {
-        let start = position
+    private mutating func maskChunk(_ chunk: MessageChunk) {
         if isGlued {
             let unitEnd = reader.unitEnd(afterPlaceholder: position)
             if unitEnd > 0 { skip(to: unitEnd) }
         }
-        while position < chunkEnd {
-            let part = reader.part(
-                at: position,
-                chunkEnd: chunkEnd,
-                flags: flags,
-                isGlued: isGlued && position == start
-            )
+        while position < chunk.end {
+            let part = reader.part(at: position, in: chunk, isGlued: isGlued && position == chunk.start)
             if let placeholder = part.placeholder {
                 if reader.isDigit(position) { dropPadding() }
                 position = part.end
                 write(placeholder)
                 return
             }
-            if part.end > chunkEnd {
-                skip(to: chunkEnd)
+            if part.end > chunk.end {
+                skip(to: chunk.end)
                 copy(to: part.end)
             } else {
                 skip(to: part.end)
@@ -316,6 +412,8 @@ struct MaskingPass {
     /// statement.
     private mutating func dropPadding() {
         while count > 1, out[count - 1] == UInt8(ascii: " "), out[count - 2] == UInt8(ascii: " ") { count -= 1 }
+        // Those blanks are written over.
+        mark = min(mark, count)
     }
 
     /// Takes the bytes up to `end`, already copied by `copyChunk`, into the template.

@@ -21,8 +21,8 @@ extension MessageReader {
     }
 
     /// A value that begins with a digit and is more than an integer between stops.
-    func numberOrName(at start: Int, digitsEnd: Int) -> MessagePart {
-        let name = nameRun(at: start)
+    func numberOrName(at start: Int, digitsEnd: Int, in chunk: MessageChunk) -> MessagePart {
+        let name = nameRun(at: start, in: chunk)
         var groups = 1
         var end = digitsEnd
         while byte(end) == UInt8(ascii: "."), isDigit(end + 1) {
@@ -36,7 +36,7 @@ extension MessageReader {
         }
         if groups >= 3 {
             // `1.24.0-1ubuntu2`, `2.0.0rc1`; but `82.68.222.194.dsl.example.org` is the name of a host.
-            return byte(end) == UInt8(ascii: ".") ? self.name(at: start) : .value(.version, to: name.end)
+            return byte(end) == UInt8(ascii: ".") ? self.name(at: start, name) : .value(.version, to: name.end)
         }
         if groups == 1, byte(start) == UInt8(ascii: "0"), digitsEnd == start + 1,
             byte(digitsEnd) | 0x20 == UInt8(ascii: "x")
@@ -50,7 +50,7 @@ extension MessageReader {
             return amount
         }
         if groups == 2, !isWord(end) { return decimal(from: start, to: end) }
-        return self.name(at: start)
+        return self.name(at: start, name)
     }
 
     private func decimal(from start: Int, to end: Int) -> MessagePart {

@@ -10,6 +10,8 @@ struct OpenBatch {
         var origin: Int32
         var severity: Severity
         var count = 1
+        /// Of them, those that left neither sample nor attributes.
+        var bareCount = 0
         var firstSeen: Timestamp
         var lastSeen: Timestamp
         var latency: LatencySummary?
@@ -52,7 +54,8 @@ struct OpenBatch {
 
     var isFull: Bool { series.count >= Limits.seriesCountMax }
 
-    /// Counts one record, whose message has no secrets any more, in its series; `engine` takes them out of its attributes.
+    /// Counts one record, whose message has no secrets any more, in its series; `engine` takes them out of its attributes. A bare
+    /// one is only counted.
     mutating func fold(
         _ record: LogRecord,
         _ template: Int32,
@@ -60,6 +63,7 @@ struct OpenBatch {
         _ severity: Severity,
         seen: Timestamp,
         now: Timestamp,
+        isBare: Bool,
         engine: inout PatternEngine
     ) {
         precondition(!isFull, "seal the batch before it overflows")
@@ -68,6 +72,12 @@ struct OpenBatch {
         let index = find(template: template, origin: origin, severity: severity, seen: seen)
         // One access to the series' memory, not one a field.
         Self.update(&series[index], seen: seen, latency: record.latencyMilliseconds)
+        if isBare {
+            series[index].bareCount += 1
+            // The first message is always kept.
+            guard series[index].samples.count == 0 else { return }
+            return keepSamples(record.message, for: index, at: now)
+        }
         if keepsSamples || series[index].samples.count == 0 { keepSamples(record.message, for: index, at: now) }
         if keepsAttributes && !record.attributes.isEmpty {
             for attribute in record.attributes {

@@ -12,6 +12,9 @@ public struct PatternEngine: ~Copyable {
     public private(set) var miner: TemplateMiner
     private let classifier = Classifier()
     private let again: UnsafeMutablePointer<UInt8>
+    private let recent = RecentMessages()
+    /// The message without escape sequences; touched only when there are any.
+    private let unescaped: UnsafeMutablePointer<UInt8>
     /// What a pattern speaks of, by its number, and for which template and source that was found out.
     private var classifications: [(key: UInt64, classification: Classification)] = []
 
@@ -25,17 +28,63 @@ public struct PatternEngine: ~Copyable {
         normalizer = Normalizer(style: style)
         miner = TemplateMiner(capacity: capacity, style: style)
         again = .allocate(capacity: Normalizer.templateByteCountMax)
+        unescaped = .allocate(capacity: Redactor.messageByteCountMax)
     }
 
-    deinit { again.deallocate() }
+    deinit {
+        again.deallocate()
+        recent.deallocate()
+        unescaped.deallocate()
+    }
+
+    /// Bytes held that grow, or that grew to their bound: patterns, messages seen lately, classifications.
+    public var byteCount: Int {
+        miner.byteCount + recent.byteCount
+            + classifications.capacity * MemoryLayout<(key: UInt64, classification: Classification)>.stride
+    }
 
     /// Secrets replaced since the start, in messages and attributes.
     public var redactionCount: Int { redactor.redactionCount + attributeRedactor.redactionCount + secretKeyCount }
     private var secretKeyCount = 0
 
-    /// The message without its secrets, valid until the next call: the message itself when there are none.
+    /// The message without its secrets and without what only a terminal understands (colours, titles), valid until the next
+    /// call: the message itself when there is neither.
     public mutating func redact(_ message: ByteView) -> ByteView {
-        redactor.redact(message)
+        guard EscapeSequences.areIn(message) else { return redactor.redact(message) }
+        let count = EscapeSequences.remove(from: message, to: unescaped, capacity: Redactor.messageByteCountMax)
+        return redactor.redact(ByteView(start: unescaped, count: count))
+    }
+
+    /// A message that is the same, byte for byte, as one of the last few hundred.
+    public struct Recalled {
+        /// As ``TemplateMiner/Outcome/known(_:)`` says it.
+        public let number: Int
+        /// What ``remember(_:number:level:)`` was given.
+        public let level: UInt8
+    }
+
+    /// Finds the pattern of a message that was ``remember(_:number:level:)``ed, for a tenth of the cost of finding it out;
+    /// `nil` when it must be redacted, masked and learned. Says the same as those would.
+    @inline(__always)
+    public mutating func recall(_ message: ByteView, epoch: UInt64) -> Recalled? {
+        guard RecentMessages.fits(message) else { return nil }
+        recentHash = TextHash.hash(message)
+        guard let entry = recent.find(message, hash: recentHash),
+            miner.use(Int(entry.number), stamp: entry.stamp, epoch: epoch)
+        else { return nil }
+        return Recalled(number: Int(entry.number), level: entry.level)
+    }
+    private var recentHash: UInt64 = 0
+
+    /// Keeps a message for ``recall(_:epoch:)``, which was asked for it just now. Only one in which nothing was redacted, and
+    /// the pattern it was learned to be; `level` comes back.
+    public mutating func remember(_ message: ByteView, number: Int, level: UInt8) {
+        guard RecentMessages.fits(message) else { return }
+        recent.insert(
+            message,
+            hash: recentHash,
+            RecentMessages.Entry(number: Int32(number), stamp: miner.stamp(of: number), level: level)
+        )
     }
 
     /// The value of an attribute without its secrets, valid until the next call.
@@ -55,32 +104,39 @@ public struct PatternEngine: ~Copyable {
     /// The template of one message, without knowledge of others; valid until the next call. Always well-formed UTF-8 without
     /// NUL, whatever the message: a template goes into merges and the catalogue as it is, and names its pattern.
     public mutating func mask(_ message: ByteView) -> ByteView {
-        guard !UTF8Repair.isClean(message) else { return mask(clean: message) }
+        if TextSurvey.isPlainLine(message) { return mask(clean: message, isLine: true) }
+        guard !UTF8Repair.isClean(message) else { return mask(clean: message, isLine: false) }
         var repaired: [UInt8] = []
         UTF8Repair.append(message, to: &repaired, byteCountMax: Limits.messageByteCountMax)
-        return repaired.withUnsafeBufferPointer { mask(clean: $0) }
+        return repaired.withUnsafeBufferPointer { mask(clean: $0, isLine: false) }
     }
 
-    private mutating func mask(clean message: ByteView) -> ByteView {
-        if let template = structured.template(of: message, normalizer: &normalizer) { return template }
-        let template = normalizer.normalize(Headline.of(message))
+    /// `isLine`: there is no line feed in it.
+    private mutating func mask(clean message: ByteView, isLine: Bool) -> ByteView {
+        if Self.mayBeStructured(message), let template = structured.template(of: message, normalizer: &normalizer) {
+            return template
+        }
+        let template = normalizer.normalize(isLine ? message : Headline.of(message))
         guard Self.mayBeStructured(template), template.count <= Normalizer.templateByteCountMax else { return template }
-        // `{"t":6x7}` is no JSON, `{"t":<ID>}` is data with a placeholder in it: what is read as data when it comes back as a
-        // template is taken for data at once. A copy, because reading it masks its values in the same memory.
+        return readAgain(template)
+    }
+
+    /// `{"t":6x7}` is no JSON, `{"t":<ID>}` is data with a placeholder in it: what is read as data when it comes back as a
+    /// template is taken for data at once. A copy, because reading it masks its values in the same memory.
+    private mutating func readAgain(_ template: ByteView) -> ByteView {
         for index in 0..<template.count { again[index] = template[index] }
         let copy = ByteView(start: again, count: template.count)
         return structured.template(of: copy, normalizer: &normalizer) ?? copy
     }
 
-    /// Whether masked text might be data: some of a hundred ordinary lines at most.
-    private static func mayBeStructured(_ template: ByteView) -> Bool {
-        guard let bytes = template.baseAddress, template.count >= 2 else { return false }
-        switch template[template.count - 1] {
-        case UInt8(ascii: "}"), UInt8(ascii: "]"): return true
-        default: break
-        }
-        return template[0] == UInt8(ascii: "{") || template[0] == UInt8(ascii: "[")
-            || StructuredMessage.mayBeginPairs(bytes, template.count)
+    /// Whether text might be data: a few of a hundred ordinary lines at most. All that ``StructuredMessage`` takes is.
+    @inline(__always)
+    private static func mayBeStructured(_ text: ByteView) -> Bool {
+        guard let bytes = text.baseAddress, text.count >= 2 else { return false }
+        let last = bytes[text.count - 1]
+        let first = bytes[0]
+        if last == UInt8(ascii: "}") || first == UInt8(ascii: "{") || first == UInt8(ascii: "[") { return true }
+        return StructuredMessage.mayBeginPairs(bytes, text.count)
     }
 
     /// Finds or makes the pattern of a message without secrets. `epoch` marks it as used (``TemplateMiner/learn(_:epoch:)``).
@@ -88,10 +144,21 @@ public struct PatternEngine: ~Copyable {
         miner.learn(mask(message), epoch: epoch)
     }
 
-    /// The same for text that ``mask(_:)`` gave.
-    public mutating func learn(masked template: ByteView, epoch: UInt64) -> TemplateMiner.Outcome {
-        miner.learn(template, epoch: epoch)
+    /// The same for text that ``mask(_:)`` gave, whose ``hash(ofMasked:)`` the caller has.
+    @inline(__always)
+    public mutating func learn(masked template: ByteView, hash: UInt64, epoch: UInt64) -> TemplateMiner.Outcome {
+        miner.learn(template, hash: hash, epoch: epoch)
     }
+
+    /// What ``keep(level:ofMasked:)`` was given for a masked text that was learned not long ago. Mutating, because a borrow
+    /// across modules copies the whole engine (Swift 6.3).
+    public mutating func level(ofMasked hash: UInt64) -> UInt8? { miner.level(ofText: hash) }
+
+    /// Keeps a level, below 255, with a masked text that was learned just now, for as long as the text is remembered.
+    public mutating func keep(level: UInt8, ofMasked hash: UInt64) { miner.keep(level: level, ofText: hash) }
+
+    /// The hash by which masked texts are found; changes from version to version.
+    public static func hash(ofMasked template: ByteView) -> UInt64 { TextHash.hash(template) }
 
     /// See ``TemplateMiner/settle()``.
     public mutating func settle() { miner.settle() }

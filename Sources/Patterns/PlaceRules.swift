@@ -68,7 +68,7 @@ extension MessageReader {
     func isPathStart(_ start: Int) -> Bool {
         guard start > 0 else { return true }
         let previous = bytes[start - 1]
-        return classes[Int(previous)].touches([.blank, .delimiter, .colon]) && previous != UInt8(ascii: "<")
+        return classes[Int(previous)].touches([.blank, .delimiter, .opener, .colon]) && previous != UInt8(ascii: "<")
     }
 
     /// `./build.sh`, `../lib/x.so`.

@@ -14,6 +14,14 @@ struct MessagePart {
     }
 }
 
+/// A run of bytes that are neither blanks nor delimiters, and the classes of all of them; where they were not looked at one
+/// by one, `flags` may say `.plainLetter` for any letters and underscores of which one at least is not hexadecimal.
+struct MessageChunk {
+    var start: Int
+    var end: Int
+    var flags: ByteClass
+}
+
 /// The order of the rules, in one place. The first that matches wins, so each list goes from the most particular form
 /// to the most general one; the first byte selects the list.
 ///
@@ -23,24 +31,31 @@ struct MessagePart {
 /// when the chunk ends there, because a rule that keeps text looks only at that text. What looks further ahead (dates,
 /// units after a blank) needs digits, and digits that were replaced are gone.
 extension MessageReader {
-    /// The part at `start`, inside the chunk that ends at `chunkEnd`. `flags` are the classes met in the chunk;
-    /// `isGlued` says that a placeholder ends at `start`.
+    /// The part at `start`, inside `chunk`; `isGlued` says that a placeholder ends at `start`.
     @inline(__always)
-    func part(at start: Int, chunkEnd: Int, flags: ByteClass, isGlued: Bool) -> MessagePart {
+    func part(at start: Int, in chunk: MessageChunk, isGlued: Bool) -> MessagePart {
         let first = byteClass(start)
-        if first == .digit { return numericPart(at: start, chunkEnd: chunkEnd, flags: flags) }
-        if first.touches(.word) { return wordPart(at: start, flags: flags, isGlued: isGlued) }
+        if first == .digit { return numericPart(at: start, in: chunk) }
+        if first.touches(.word) { return wordPart(at: start, in: chunk, isGlued: isGlued) }
         return markedPart(at: start, isGlued: isGlued)
     }
 
     /// Values that begin with a digit.
-    func numericPart(at start: Int, chunkEnd: Int, flags: ByteClass) -> MessagePart {
+    func numericPart(at start: Int, in chunk: MessageChunk) -> MessagePart {
+        let flags = chunk.flags
         let digitsEnd = endOfRun(of: .digit, from: start)
         if byteClass(digitsEnd).touches(.stop), !isDayBeforeMonth(at: start, digitsEnd: digitsEnd) {
             // The commonest value by far, a plain integer: none of the longer forms below can match.
             return integer(from: start, to: digitsEnd)
         }
-        var end = timestampEnd(at: start)
+        var end = 0
+        // A date with dots has four digits where an address has three, so neither is taken for the other.
+        let mayBeAddress = byte(digitsEnd) == UInt8(ascii: ".") && digitsEnd - start <= 3
+        if mayBeAddress {
+            end = ipv4End(at: start)
+            if end > 0 { return .value(.ip, to: end) }
+        }
+        end = timestampEnd(at: start)
         if end > 0 { return .value(.time, to: end) }
         if flags.touches(.slash) {
             // `1/2/x` is not a date: it may be the first level of a topic.
@@ -50,10 +65,6 @@ extension MessageReader {
         if flags.touches(.joiner) {
             end = uuidEnd(at: start)
             if end > 0 { return .value(.uuid, to: end) }
-            if digitsEnd - start <= 3, byte(digitsEnd) == UInt8(ascii: ".") {
-                end = ipv4End(at: start)
-                if end > 0 { return .value(.ip, to: end) }
-            }
         }
         if flags.touches([.joiner, .colon]) {
             let address = hardwareAddress(at: start)
@@ -69,11 +80,12 @@ extension MessageReader {
             end = emailEnd(at: start)
             if end > 0 { return .value(.email, to: end) }
         }
-        return numberOrName(at: start, digitsEnd: digitsEnd)
+        return numberOrName(at: start, digitsEnd: digitsEnd, in: chunk)
     }
 
     /// Values and words that begin with a letter or an underscore.
-    func wordPart(at start: Int, flags: ByteClass, isGlued: Bool) -> MessagePart {
+    func wordPart(at start: Int, in chunk: MessageChunk, isGlued: Bool) -> MessagePart {
+        let flags = chunk.flags
         var end = 0
         if flags.touches(.slash) {
             end = urlEnd(at: start)
@@ -92,7 +104,7 @@ extension MessageReader {
             if topic.end > start { return topic }
         }
         if flags.touches(.digit) {
-            if byteClass(start) == .hexLetter {
+            if byteClass(start) == .hexLetter, flags.touches([.joiner, .colon]) {
                 end = uuidEnd(at: start)
                 if end > 0 { return .value(.uuid, to: end) }
                 let address = hardwareAddress(at: start)
@@ -103,7 +115,7 @@ extension MessageReader {
             end = versionWordEnd(at: start)
             if end > 0 { return .value(.version, to: end) }
         }
-        return name(at: start)
+        return name(at: start, in: chunk)
     }
 
     /// Values that begin with a mark, and the marks themselves.

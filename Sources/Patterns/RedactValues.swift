@@ -27,7 +27,7 @@ extension SecretReader {
             } else {
                 if byte == mark {
                     let isClosing = escapes == 0 ? backslashes % 2 == 0 : backslashes <= escapes
-                    if isClosing {
+                    if isClosing, !opensAnother(index, mark: index - backslashes, after: start) {
                         // SQL doubles a quote inside a string.
                         guard mark == UInt8(ascii: "'"), escapes == 0, index > start, self.byte(index + 1) == mark
                         else {
@@ -41,6 +41,16 @@ extension SecretReader {
             index += 1
         }
         return end
+    }
+
+    /// Whether the quote at `index` opens the next value instead of closing this one, which somebody cut or forgot to close:
+    /// `psk="living room password: "x"`. `mark` is where its backslashes begin.
+    private func opensAnother(_ index: Int, mark: Int, after start: Int) -> Bool {
+        guard mark > start, kind(index + 1).touches(.alphanumeric) else { return false }
+        switch bytes[mark - 1] {
+        case UInt8(ascii: " "), UInt8(ascii: ":"), UInt8(ascii: "="): return true
+        default: return false
+        }
     }
 
     func bracketEnd(from start: Int) -> Int {

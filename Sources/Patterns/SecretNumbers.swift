@@ -128,6 +128,12 @@ extension SecretReader {
 
     /// Whether the digits pass the check of ISO/IEC 7812-1 Annex B (Luhn) and begin as an issuer's do.
     private func isCard(from start: Int, to finish: Int) -> Bool {
+        // Most numbers of this length are moments and identifiers, and begin as no card does.
+        let prefix = leadingDigits(from: start)
+        guard
+            isIssued(prefix: prefix, count: 13) || isIssued(prefix: prefix, count: 14)
+                || isIssued(prefix: prefix, count: 15) || isIssued(prefix: prefix, count: 16)
+        else { return false }
         var sum = 0
         var count = 0
         var isAllSame = true
@@ -141,8 +147,7 @@ extension SecretReader {
             sum += count % 2 == 0 ? digit : (doubled > 9 ? doubled - 9 : doubled)
             count += 1
         }
-        guard sum % 10 == 0, !isAllSame else { return false }
-        return isIssued(prefix: leadingDigits(from: start), count: count)
+        return sum % 10 == 0 && !isAllSame && isIssued(prefix: prefix, count: count)
     }
 
     private func leadingDigits(from start: Int) -> Int {

@@ -40,6 +40,8 @@ public struct TemplateMiner: ~Copyable {
     var reviewCount = 0
     var reviewHand = 0
 
+    /// Texts that no pattern had before: of new patterns, and of those that became more general.
+    public internal(set) var textChangeCount = 0
     /// Messages for which there was no room.
     public private(set) var overflowCount = 0
     /// Patterns that were merged into another one.
@@ -84,15 +86,39 @@ public struct TemplateMiner: ~Copyable {
     /// Finds or makes the pattern of a message. `normalized` is valid during the call; `epoch` is the open batch, and never
     /// goes back.
     public mutating func learn(_ normalized: UnsafeBufferPointer<UInt8>, epoch: UInt64) -> Outcome {
-        let hash = TextHash.hash(normalized)
+        learn(normalized, hash: TextHash.hash(normalized), epoch: epoch)
+    }
+
+    /// The same with the ``TextHash`` of the text, which the caller needs as well.
+    @inline(__always)
+    mutating func learn(_ normalized: UnsafeBufferPointer<UInt8>, hash: UInt64, epoch: UInt64) -> Outcome {
         if let found = recent.find(hash), store.isLive(found.number, stamp: found.stamp) {
-            store.slots[found.number].epoch = epoch
+            store.uses[found.number].epoch = epoch
             growth.patternWasUsed()
             return .known(found.number)
         }
         return learnSlowly(normalized, hash: hash, epoch: epoch)
     }
 
+    /// Marks a pattern as used, as ``learn(_:epoch:)`` would, if it still is what it was when it had this stamp.
+    @inline(__always)
+    mutating func use(_ number: Int, stamp: UInt32, epoch: UInt64) -> Bool {
+        guard store.isLive(number, stamp: stamp) else { return false }
+        store.uses[number].epoch = epoch
+        growth.patternWasUsed()
+        return true
+    }
+
+    func stamp(of number: Int) -> UInt32 { store.uses[number].stamp }
+
+    /// What ``keep(level:ofText:)`` was given for a text that was learned not long ago, by its hash.
+    @inline(__always)
+    func level(ofText hash: UInt64) -> UInt8? { recent.level(hash) }
+
+    func keep(level: UInt8, ofText hash: UInt64) { recent.keep(level, hash) }
+
+    /// Not inlined: its frame is large, and the usual way needs none.
+    @inline(never)
     private mutating func learnSlowly(
         _ normalized: UnsafeBufferPointer<UInt8>,
         hash: UInt64,
@@ -104,9 +130,9 @@ public struct TemplateMiner: ~Copyable {
         let key = message.isEmpty ? XXH64.hash(normalized) | 1 : message.key(without: 0, powers: powers)
         rememberValues()
         if let number = knownNumber(key) {
-            store.slots[number].epoch = epoch
+            store.uses[number].epoch = epoch
             growth.patternWasUsed()
-            recent.insert(hash, number, store.slots[number].stamp)
+            recent.insert(hash, number, store.uses[number].stamp)
             if reviewCount > 0 { reviewNext() }
             return .known(number)
         }
@@ -121,12 +147,13 @@ public struct TemplateMiner: ~Copyable {
         growth.patternWasAdded()
         reviewCount = store.liveCount
         let root = merge(number)
-        recent.insert(hash, root, store.slots[root].stamp)
+        recent.insert(hash, root, store.uses[root].stamp)
         if reviewCount > 0 { reviewNext() }
         guard root == number else {
             store.forget(number)
             return .known(root)
         }
+        textChangeCount += 1
         return .new(number)
     }
 
@@ -177,6 +204,7 @@ public struct TemplateMiner: ~Copyable {
         guard differs(from: number) else { return }
         let before = store.slots[number].id
         store.replaceText(of: number, join.view)
+        textChangeCount += 1
         merges.append(from: before, to: store.slots[number].id)
     }
 
@@ -234,7 +262,7 @@ public struct TemplateMiner: ~Copyable {
         guard store.number(ofKey: key) == nil, let number = store.add(template, key: key, message, epoch: 0) else {
             return
         }
-        recent.insert(hash, number, store.slots[number].stamp)
+        recent.insert(hash, number, store.uses[number].stamp)
     }
 
     // MARK: Values

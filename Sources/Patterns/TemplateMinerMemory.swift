@@ -46,8 +46,26 @@ struct ValueMemory {
 struct RecentTexts {
     struct Entry {
         var hash: UInt64
-        var number: Int32
+        /// The pattern's number and, in the lowest byte, the level that the caller keeps with the text: one line of the
+        /// processor's cache for both.
+        private var numberAndLevel: UInt32
         var stamp: UInt32
+
+        static let levelUnknown: UInt8 = 0xFF
+
+        init(hash: UInt64, number: Int, stamp: UInt32) {
+            self.hash = hash
+            self.stamp = stamp
+            // Numbers are below 3 * 2^20 (``TemplateMiner/init(capacity:style:)``).
+            numberAndLevel = UInt32(truncatingIfNeeded: number) << 8 | UInt32(Self.levelUnknown)
+        }
+
+        var number: Int { Int(numberAndLevel >> 8) }
+
+        var level: UInt8 {
+            get { UInt8(truncatingIfNeeded: numberAndLevel) }
+            set { numberAndLevel = numberAndLevel & ~0xFF | UInt32(newValue) }
+        }
     }
 
     private let entries: UnsafeMutablePointer<Entry>
@@ -58,8 +76,10 @@ struct RecentTexts {
         var count = 64
         while count < min(4 * capacity, 32 * 1024) { count *= 2 }
         mask = count - 2
-        entries = .allocate(capacity: count)
-        entries.initialize(repeating: Entry(hash: 0, number: -1, stamp: 0), count: count)
+        // The two places of a hash lie in one line of the processor's cache.
+        entries = UnsafeMutableRawPointer.allocate(byteCount: count * MemoryLayout<Entry>.stride, alignment: 64)
+            .bindMemory(to: Entry.self, capacity: count)
+        entries.initialize(repeating: Entry(hash: 0, number: 0, stamp: .max), count: count)
     }
 
     func deallocate() { entries.deallocate() }
@@ -68,16 +88,31 @@ struct RecentTexts {
 
     @inline(__always)
     func find(_ hash: UInt64) -> (number: Int, stamp: UInt32)? {
-        let place = Int(truncatingIfNeeded: hash) & mask
-        if entries[place].hash == hash { return (Int(entries[place].number), entries[place].stamp) }
-        if entries[place + 1].hash == hash { return (Int(entries[place + 1].number), entries[place + 1].stamp) }
-        return nil
+        guard let place = place(of: hash) else { return nil }
+        return (entries[place].number, entries[place].stamp)
     }
 
     func insert(_ hash: UInt64, _ number: Int, _ stamp: UInt32) {
         let place = Int(truncatingIfNeeded: hash) & mask
         if entries[place].hash != hash { entries[place + 1] = entries[place] }
-        entries[place] = Entry(hash: hash, number: Int32(number), stamp: stamp)
+        entries[place] = Entry(hash: hash, number: number, stamp: stamp)
+    }
+
+    @inline(__always)
+    func level(_ hash: UInt64) -> UInt8? {
+        guard let place = place(of: hash), entries[place].level != Entry.levelUnknown else { return nil }
+        return entries[place].level
+    }
+
+    func keep(_ level: UInt8, _ hash: UInt64) {
+        if let place = place(of: hash) { entries[place].level = level }
+    }
+
+    @inline(__always)
+    private func place(of hash: UInt64) -> Int? {
+        let place = Int(truncatingIfNeeded: hash) & mask
+        if entries[place].hash == hash { return place }
+        return entries[place + 1].hash == hash ? place + 1 : nil
     }
 }
 

@@ -119,7 +119,8 @@ extension TemplateMiner {
             && (mark(before.last) == UInt8(ascii: "\"") || mark(before.last) == UInt8(ascii: "'"))
         var needed = EnoughWords.ordinary
         if place == 0 {
-            needed = EnoughWords.firstOrCapital
+            // A first word in small letters before a whole sentence is as likely a name (`queue: limit of 3 was reached`).
+            needed = others >= 4 && !tally.hasCapital ? EnoughWords.ordinary : EnoughWords.firstOrCapital
         } else if before.count == 1, mark(before.first) == UInt8(ascii: ":") {
             needed = EnoughWords.named
         } else if tally.areIdentifiers || isQuoted || (others >= 5 && isField(before, after)) {
@@ -312,6 +313,7 @@ extension TemplateMiner {
         } else {
             store.replaceText(of: root, joined)
         }
+        if !oldIDs.contains(store.slots[root].id) { textChangeCount += 1 }
         if let mask { store.masks.removeIfUnused(mask) }
         for id in oldIDs { merges.append(from: id, to: store.slots[root].id) }
         reviewCount = store.liveCount

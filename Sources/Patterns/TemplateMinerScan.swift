@@ -151,7 +151,7 @@ struct MinerScan: ~Copyable {
             case UInt8(ascii: " "), UInt8(ascii: ","), UInt8(ascii: ";"), UInt8(ascii: "&"), UInt8(ascii: "|"):
                 if depth == 0 { break body }
             case UInt8(ascii: "\""), UInt8(ascii: "'"):
-                if depth == 0 { break body }
+                if depth == 0, end == start || !isStrayQuote(end, view) { break body }
             case UInt8(ascii: "("): break body
             case UInt8(ascii: "="):
                 // A word before another sign is a key itself: `logname= uid=0`, or a structure opens here.
@@ -165,6 +165,20 @@ struct MinerScan: ~Copyable {
             end += 1
         }
         return depth > 0 ? start..<start : start..<end
+    }
+
+    /// Whether a double quote ends a value that none opened (`tag="x", name=y", uid=0`): a slip in the program's format, and
+    /// no part of the statement.
+    private func isStrayQuote(_ index: Int, _ view: TokenView) -> Bool {
+        let quote = UInt8(ascii: "\"")
+        guard view.mark(index) == quote else { return false }
+        switch view.mark(index + 1) {
+        case UInt8(ascii: " "), UInt8(ascii: ","), UInt8(ascii: ";"): break
+        default: return false
+        }
+        var count = 0
+        for position in 0..<Int(view.tokens[index].start) where view.bytes[position] == quote { count += 1 }
+        return count % 2 == 0
     }
 
     /// One token for the whole of a value.

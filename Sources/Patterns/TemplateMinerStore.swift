@@ -19,6 +19,15 @@ struct PatternStore: ~Copyable {
 
     enum State: UInt8 { case free, root, alias }
 
+    /// What every message of a pattern looks at and writes: apart from the rest, so that thousands of patterns in use fit
+    /// the processor's cache.
+    struct Use {
+        var epoch: UInt64 = 0
+        /// Changes when the number stops being what it was.
+        var stamp: UInt32 = 0
+        var state: State = .free
+    }
+
     struct Slot {
         /// Words (32 bits each, ``word(_:flags:)``), then the text.
         var block: UnsafeMutableRawPointer?
@@ -27,20 +36,16 @@ struct PatternStore: ~Copyable {
         var wordCount: UInt16 = 0
         var key: UInt64 = 0
         var id: UInt64 = 0
-        var epoch: UInt64 = 0
         /// Messages that the text is known to cover already (``MinerTokens/shapes()``): the last one, and any with values
         /// in its places.
         var exactShape: UInt64 = 0
         var anyShape: UInt64 = 0
         /// Of an alias the pattern it leads to; of a free number the next free one.
         var parent: Int32 = -1
-        /// Changes when the number stops being what it was.
-        var stamp: UInt32 = 0
         var next = InlineArray<3, PartLink>(repeating: .none)
         var previous = InlineArray<3, PartLink>(repeating: .none)
         var masks = InlineArray<8, UInt16>(repeating: 0)
         var maskCount: UInt8 = 0
-        var state: State = .free
 
         /// Words kept for comparison; patterns of more words are only ever found whole.
         var comparedWordCount: Int { wordCount <= MinerTokens.wildWordCountMax ? Int(wordCount) : 0 }
@@ -55,6 +60,8 @@ struct PatternStore: ~Copyable {
     private static let evictionLookMax = 64
 
     let slots: UnsafeMutablePointer<Slot>
+    /// Of the same number.
+    let uses: UnsafeMutablePointer<Use>
     private(set) var slotCount = 0
     private(set) var liveCount = 0
     private(set) var evictionCount = 0
@@ -76,6 +83,7 @@ struct PatternStore: ~Copyable {
         // Two merged numbers for each pattern: a merge makes one, and most are free again two epochs later.
         slotCountMax = 3 * capacity
         slots = .allocate(capacity: slotCountMax)
+        uses = .allocate(capacity: slotCountMax)
         var tableCount = 64
         while tableCount < 2 * capacity { tableCount *= 2 }
         tableMask = tableCount - 1
@@ -89,23 +97,26 @@ struct PatternStore: ~Copyable {
     deinit {
         for number in 0..<slotCount { slots[number].block?.deallocate() }
         slots.deallocate()
+        uses.deallocate()
         keyTable.deallocate()
         partTable.deallocate()
         masks.deallocate()
     }
 
+    private static var numberByteCount: Int { MemoryLayout<Slot>.stride + MemoryLayout<Use>.stride }
+
     /// Slots never used are not touched, so they are not in memory.
     var byteCount: Int {
-        blockByteCount + slotCount * MemoryLayout<Slot>.stride + 8 * (tableMask + 1) + masks.byteCount
+        blockByteCount + slotCount * Self.numberByteCount + 8 * (tableMask + 1) + masks.byteCount
     }
 
     // MARK: Reading
 
     @inline(__always)
-    func isRoot(_ number: Int) -> Bool { slots[number].state == .root }
+    func isRoot(_ number: Int) -> Bool { uses[number].state == .root }
 
     @inline(__always)
-    func isLive(_ number: Int, stamp: UInt32) -> Bool { slots[number].stamp == stamp && slots[number].state == .root }
+    func isLive(_ number: Int, stamp: UInt32) -> Bool { uses[number].stamp == stamp && uses[number].state == .root }
 
     func text(of number: Int) -> UnsafeBufferPointer<UInt8> {
         guard let block = slots[number].block else { return UnsafeBufferPointer(start: nil, count: 0) }
@@ -123,9 +134,9 @@ struct PatternStore: ~Copyable {
     func root(of number: Int) -> Int {
         precondition(number >= 0 && number < slotCount, "a pattern number that was never given out")
         var root = number
-        while slots[root].state == .alias { root = Int(slots[root].parent) }
+        while uses[root].state == .alias { root = Int(slots[root].parent) }
         var step = number
-        while slots[step].state == .alias, Int(slots[step].parent) != root {
+        while uses[step].state == .alias, Int(slots[step].parent) != root {
             let next = Int(slots[step].parent)
             slots[step].parent = Int32(root)
             step = next
@@ -153,15 +164,15 @@ struct PatternStore: ~Copyable {
         epoch: UInt64
     ) -> Int? {
         let wordCount = tokens.wordCount <= MinerTokens.wildWordCountMax ? tokens.wordCount : 0
-        let need = Self.blockCost(4 * wordCount + text.count) + MemoryLayout<Slot>.stride
+        let need = Self.blockCost(4 * wordCount + text.count) + Self.numberByteCount
         var tries = 4
         while liveCount >= capacity || byteCount + need > byteCountMax {
             guard tries > 0, evict(epoch: epoch) else { return nil }
             tries -= 1
         }
         guard let number = takeNumber(epoch: epoch) else { return nil }
-        slots[number].state = .root
-        slots[number].epoch = epoch
+        uses[number].state = .root
+        uses[number].epoch = epoch
         slots[number].maskCount = 0
         liveCount += 1
         fill(number, text, key: key, tokens)
@@ -202,16 +213,16 @@ struct PatternStore: ~Copyable {
         unlink(number)
         releaseBlock(number)
         releaseMasks(number)
-        slots[number].state = .alias
+        uses[number].state = .alias
         slots[number].parent = Int32(root)
-        slots[number].stamp &+= 1  // told apart from the last few uses, not from all
-        slots[root].epoch = max(slots[root].epoch, slots[number].epoch)
+        uses[number].stamp &+= 1  // told apart from the last few uses, not from all
+        uses[root].epoch = max(uses[root].epoch, uses[number].epoch)
         liveCount -= 1
     }
 
     /// Frees an alias nobody knows the number of.
     mutating func forget(_ number: Int) {
-        guard slots[number].state == .alias else { return }
+        guard uses[number].state == .alias else { return }
         free(number)
     }
 
@@ -282,13 +293,14 @@ struct PatternStore: ~Copyable {
         }
         guard slotCount < slotCountMax else { return nil }
         (slots + slotCount).initialize(to: Slot())
+        (uses + slotCount).initialize(to: Use())
         slotCount += 1
         return slotCount - 1
     }
 
     private mutating func freeOldAlias(epoch: UInt64) {
         hand = hand + 1 < slotCount ? hand + 1 : 0
-        if slots[hand].state == .alias, slots[hand].epoch + 1 < epoch { free(hand) }
+        if uses[hand].state == .alias, uses[hand].epoch + 1 < epoch { free(hand) }
     }
 
     /// Forgets one pattern that neither this epoch nor the last used. Each look moves the hand, so those used meanwhile get
@@ -296,7 +308,7 @@ struct PatternStore: ~Copyable {
     private mutating func evict(epoch: UInt64) -> Bool {
         for _ in 0..<min(Self.evictionLookMax, slotCount) {
             freeOldAlias(epoch: epoch)
-            guard slots[hand].state == .root, slots[hand].epoch + 1 < epoch else { continue }
+            guard uses[hand].state == .root, uses[hand].epoch + 1 < epoch else { continue }
             unlink(hand)
             releaseBlock(hand)
             releaseMasks(hand)
@@ -309,8 +321,8 @@ struct PatternStore: ~Copyable {
     }
 
     private mutating func free(_ number: Int) {
-        slots[number].state = .free
-        slots[number].stamp &+= 1
+        uses[number].state = .free
+        uses[number].stamp &+= 1
         slots[number].parent = freeNumber
         freeNumber = Int32(number)
     }

@@ -29,6 +29,8 @@ package final class Collector: @unchecked Sendable {
         package var memoryLimit: Int
         /// Records at or above it are answered when durable; `nil` makes none wait.
         package var durableLevel: Severity?
+        /// How fast a source may be before its records are counted without samples and attributes; `nil`: no limit.
+        package var sourceLimit: RateLimit?
         /// What stands for the host of records that name none: this machine.
         package var hostName: [UInt8]
 
@@ -37,25 +39,35 @@ package final class Collector: @unchecked Sendable {
             batchSize: Int,
             memoryLimit: Int,
             durableLevel: Severity?,
+            sourceLimit: RateLimit? = nil,
             hostName: [UInt8]
         ) {
             self.window = window
             self.batchSize = batchSize
             self.memoryLimit = memoryLimit
             self.durableLevel = durableLevel
+            self.sourceLimit = sourceLimit
             self.hostName = hostName
         }
     }
 
     /// Somebody who waits for one or more batches.
-    private final class Waiter {
+    package final class Waiter {
         var remaining = 0
         var deadline = MonotonicTime(nanoseconds: .max)
         private let recordCount: Int
         private var answer: ((Receipt) -> Void)?
+        /// Given before anybody asked.
+        private var receipt: Receipt?
 
-        init(recordCount: Int, _ answer: @escaping (Receipt) -> Void) {
+        init(recordCount: Int, _ answer: ((Receipt) -> Void)? = nil) {
             self.recordCount = recordCount
+            self.answer = answer
+        }
+
+        /// Has the receipt given to `answer`: now, or when there is one. Once only.
+        package func whenGiven(_ answer: @escaping (Receipt) -> Void) {
+            if let receipt { return answer(receipt) }
             self.answer = answer
         }
 
@@ -63,6 +75,8 @@ package final class Collector: @unchecked Sendable {
 
         /// Answers, once.
         func give(_ receipt: Receipt) {
+            guard self.receipt == nil else { return }
+            self.receipt = receipt
             answer?(receipt)
             answer = nil
         }
@@ -103,6 +117,10 @@ package final class Collector: @unchecked Sendable {
     private var windowTimer: MonotonicTime?
     private var isHoldTimerSet = false
     private var isStopping = false
+    /// The open batch takes no more series; as of the last record or seal.
+    private var isOpenFull = false
+    /// ``usedByteCount`` without ``sourceBytes``, as of the last request or acknowledgement.
+    private var knownByteCount = 0
 
     // The request being folded: whether a record in the open batch, or in one sealed meanwhile, must be durable.
     private var requestIsDurable = false
@@ -117,6 +135,7 @@ package final class Collector: @unchecked Sendable {
     private var spooledAtStart: Set<StreamID> = []
     /// One stamp for the records of a request: they came together.
     private var requestedAt = Timestamp(nanoseconds: 0)
+    private var requestClock = MonotonicTime(nanoseconds: 0)
 
     package init(
         configuration: Configuration,
@@ -129,6 +148,7 @@ package final class Collector: @unchecked Sendable {
         precondition(!lanes.isEmpty, "batches need somewhere to go")
         self.configuration = configuration
         self.aggregator = aggregator
+        self.aggregator.limitSources(to: configuration.sourceLimit)
         self.lanes = lanes
         self.scheduler = scheduler
         self.log = log
@@ -169,6 +189,7 @@ package final class Collector: @unchecked Sendable {
         batcher.window = configuration.window
         batcher.recordCountMax = configuration.batchSize
         batcher.byteCountMax = configuration.memoryLimit / Limits.openBatchBudgetShare
+        aggregator.limitSources(to: configuration.sourceLimit)
         scheduleSealCheck()
         setWindowTimer()
         for runner in lanes { runner.retryNow() }
@@ -190,6 +211,8 @@ package final class Collector: @unchecked Sendable {
     package var mergeCount: Int { aggregator.mergeCount }
     package var templateLearnedCount: Int { aggregator.templateLearnedCount }
     package var redactionCount: Int { aggregator.redactionCount }
+    package var suppressedCount: Int { aggregator.suppressedCount }
+    package var suppressed: SuppressedSeries { aggregator.suppressed }
     /// The templates known, to be kept for the next process.
     package var catalogue: [UInt8] { aggregator.catalogue() }
     package var openRecordCount: Int { aggregator.recordCount }
@@ -200,6 +223,8 @@ package final class Collector: @unchecked Sendable {
     /// Whether records may come in now; asked before a request is decoded.
     package var refusal: Refusal? {
         if isStopping { return .stopping }
+        // What was known last is at most one request old; only when that is too much is it worth a look at what is.
+        guard knownByteCount + sourceBytes >= configuration.memoryLimit else { return nil }
         return usedByteCount >= configuration.memoryLimit ? .memory : nil
     }
 
@@ -218,6 +243,7 @@ package final class Collector: @unchecked Sendable {
         requestHasOrdinary = false
         requestTickets.removeAll(keepingCapacity: true)
         requestedAt = scheduler.wallClock
+        requestClock = scheduler.now
         observeClock(wallClock: requestedAt)
     }
 
@@ -238,8 +264,11 @@ package final class Collector: @unchecked Sendable {
     }
 
     /// Gives up samples and attributes of new records while memory is short, and takes them up again.
-    private func updateDetail() {
-        guard memoryPolicy.update(usedByteCount: usedByteCount, limit: configuration.memoryLimit) else { return }
+    private func updateDetail(aggregatorByteCount: Int) {
+        knownByteCount = aggregatorByteCount
+        for runner in lanes { knownByteCount += runner.lane.bytesInMemory }
+        let used = knownByteCount + sourceBytes
+        guard memoryPolicy.update(usedByteCount: used, limit: configuration.memoryLimit) else { return }
         let detail = memoryPolicy.detail
         aggregator.keep(samples: detail < .withoutSamples, attributes: detail < .countsOnly)
         switch detail {
@@ -254,8 +283,8 @@ package final class Collector: @unchecked Sendable {
 
     /// Folds one record into the open batch. Between ``beginRequest()`` and ``endRequest(_:)`` only.
     package func fold(_ record: LogRecord) {
-        if aggregator.isFull && requestKey != nil { sealKeyed() }
-        if aggregator.isFull { seal(.memory) }
+        if isOpenFull && requestKey != nil { sealKeyed() }
+        if isOpenFull { seal(.memory) }
         guard record.host.isEmpty else { return fold(named: record) }
         configuration.hostName.withUnsafeBufferPointer { host in
             var named = record
@@ -271,8 +300,10 @@ package final class Collector: @unchecked Sendable {
             record,
             durableLevel: configuration.durableLevel,
             isKeyed: isKeyed,
-            now: now
+            now: now,
+            clock: requestClock
         )
+        isOpenFull = outcome.isFull
         counters.accepted += 1
         if outcome.isMatched { counters.matched += 1 }
         if isKeyed {
@@ -293,28 +324,40 @@ package final class Collector: @unchecked Sendable {
 
     /// The source is through. `answer` is called on the loop, now or when every record that has to be durable is.
     package func endRequest(received: Int, failed: Int, answer: @escaping (Receipt) -> Void) {
+        if let waiter = endRequest(received: received, failed: failed) {
+            waiter.whenGiven(answer)
+        } else {
+            answer(.folded)
+        }
+    }
+
+    /// The source is through. Who waits for the records that have to be durable; `nil` when there are none, and the receipt is
+    /// ``Receipt/folded``: most requests, which so cost nothing more.
+    package func endRequest(received: Int, failed: Int) -> Waiter? {
         counters.received += received
         counters.failed += failed
         sealKeyed()
         requestKey = nil
+        var waiter: Waiter?
         if requestAwaitedCount > 0 {
             // A keyed request is durable as a whole.
-            let waiter = Waiter(recordCount: max(requestAwaitedCount, requestKeyedCount), answer)
+            let pendingWaiter = Waiter(recordCount: max(requestAwaitedCount, requestKeyedCount))
             for ticket in requestTickets where pending[ticket] != nil {
-                pending[ticket]?.waiters.append(waiter)
-                waiter.remaining += 1
+                pending[ticket]?.waiters.append(pendingWaiter)
+                pendingWaiter.remaining += 1
             }
             if requestIsDurable {
-                awaitedWaiters.append(waiter)
-                waiter.remaining += 1
+                awaitedWaiters.append(pendingWaiter)
+                pendingWaiter.remaining += 1
             }
-            wait(waiter)
-        } else {
-            answer(.folded)
+            wait(pendingWaiter)
+            waiter = pendingWaiter
         }
-        noteFolded(isAwaited: requestIsDurable, hasCompanions: requestHasOrdinary)
+        let standing = aggregator.standing
+        noteFolded(standing, isAwaited: requestIsDurable, hasCompanions: requestHasOrdinary)
         requestIsDurable = false
-        updateDetail()
+        updateDetail(aggregatorByteCount: standing.byteCount)
+        return waiter
     }
 
     /// Whether a request with this key waits in the spool, from the process before.
@@ -324,6 +367,7 @@ package final class Collector: @unchecked Sendable {
         guard let key = requestKey,
             let batch = aggregator.seal(.keyed, now: scheduler.wallClock, clockIsKnown: isClockKnown())
         else { return }
+        isOpenFull = aggregator.isFull
         requestSequence += 1
         counters.sealed[.key, default: 0] += 1
         let ticket = issueTicket(for: batch, waiters: [])
@@ -395,18 +439,18 @@ package final class Collector: @unchecked Sendable {
 
     // MARK: Sealing
 
-    private func noteFolded(isAwaited: Bool, hasCompanions: Bool) {
-        guard aggregator.recordCount > 0 else { return }
+    private func noteFolded(_ standing: Aggregator.Standing, isAwaited: Bool, hasCompanions: Bool) {
+        guard standing.recordCount > 0 else { return }
         batcher.recordsFolded(
-            recordCount: aggregator.recordCount,
-            byteCount: aggregator.openByteCount,
-            isFull: aggregator.isFull,
+            recordCount: standing.recordCount,
+            byteCount: standing.openByteCount,
+            isFull: standing.isFull,
             isAwaited: isAwaited,
             hasCompanions: hasCompanions,
             now: scheduler.now
         )
-        if isAwaited || aggregator.recordCount >= configuration.batchSize
-            || aggregator.openByteCount >= batcher.byteCountMax
+        if isAwaited || standing.recordCount >= configuration.batchSize
+            || standing.openByteCount >= batcher.byteCountMax
         {
             scheduleSealCheck()
         }
@@ -480,6 +524,7 @@ package final class Collector: @unchecked Sendable {
             ordinary = aggregator.seal(.ordinary, now: now, clockIsKnown: isClockKnown)
             batcher.sealed(now: scheduler.now)
         }
+        isOpenFull = aggregator.isFull
         guard awaited != nil || ordinary != nil else { return }
         counters.sealed[reason, default: 0] += 1
         let isFlushed = reason == .force || reason == .shutdown
@@ -531,7 +576,7 @@ package final class Collector: @unchecked Sendable {
         }
         pending[ticket] = nil
         settle(entry.waiters)
-        updateDetail()
+        updateDetail(aggregatorByteCount: aggregator.byteCount)
     }
 
     // MARK: Stopping

@@ -98,6 +98,28 @@ package final class HTTPTestConnection {
         }
     }
 
+    /// Closes this side: the other one reads an end and may still answer.
+    package func closeOutput() {
+        shutdown(descriptor, Int32(SHUT_WR))
+    }
+
+    /// Has the connection end with a reset when it goes, as with a process that is killed with answers unread.
+    package func resetAtEnd() {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    /// Reads a status of 1xx if that is what comes next; else `nil`, and what came is left for ``readAnswer(hasBody:)``.
+    package func readInterim() throws -> Int? {
+        while Self.find(Array("\r\n\r\n".utf8), in: unread, from: 0) == nil { try receive() }
+        let status = Int(String(decoding: unread.dropFirst(9).prefix(3), as: UTF8.self)) ?? 0
+        guard (100..<200).contains(status), let end = Self.find(Array("\r\n\r\n".utf8), in: unread, from: 0) else {
+            return nil
+        }
+        unread.removeFirst(end + 4)
+        return status
+    }
+
     /// Reads one answer, `100 Continue` passed over.
     package func readAnswer(hasBody: Bool = true) throws -> HTTPTestAnswer {
         let ending = Array("\r\n\r\n".utf8)

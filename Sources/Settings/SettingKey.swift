@@ -18,6 +18,8 @@ package enum SettingKey: String, Sendable, CaseIterable, CustomStringConvertible
     case aggregationWindow = "AGGREGATION_WINDOW"
     case batchSize = "BATCH_SIZE"
     case durableLevel = "DURABLE_LEVEL"
+    case rateLimit = "RATE_LIMIT"
+    case rateBurst = "RATE_BURST"
     case maxPatterns = "MAX_PATTERNS"
     case placeholderStyle = "PLACEHOLDER_STYLE"
     case redaction = "REDACTION"

@@ -74,6 +74,8 @@ package struct Settings: Sendable, Equatable {
     package var spoolByteCountMax: Int
     /// Records at or above it are answered only with a durable receipt; `nil` (`off`): none is.
     package var durableLevel: Severity?
+    /// How fast a source may be before its records are counted without samples and attributes; `nil`: no limit.
+    package var sourceLimit: RateLimit?
     /// Live patterns, 100...100 000.
     package var patternCountMax: Int
     /// The least severity of the daemon's own log.

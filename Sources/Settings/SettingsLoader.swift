@@ -1,4 +1,5 @@
 internal import Admission
+internal import LogModel
 
 /// Makes one validated ``Settings`` of files, environment and flags, or says everything that is wrong with them at once.
 /// Pure: what it must read from disk (a password file) it reads through ``Input/readFile``.
@@ -455,6 +456,8 @@ private struct Loading {
             memoryByteCountMax: draft.memoryLimit,
             spoolByteCountMax: draft.spoolLimit,
             durableLevel: draft.durableLevel,
+            sourceLimit: draft.rateLimit == 0
+                ? nil : RateLimit(perSecond: draft.rateLimit, burst: draft.rateBurst),
             patternCountMax: draft.maxPatterns,
             logLevel: draft.logLevel,
             logFormat: draft.logFormat,

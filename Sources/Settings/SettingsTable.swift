@@ -21,6 +21,8 @@ struct SettingsDraft: Sendable {
     var aggregationWindow = 0
     var batchSize = 0
     var durableLevel: Severity?
+    var rateLimit = 0
+    var rateBurst: Int?
     var maxPatterns = 0
     var placeholderStyle = PlaceholderSpelling.angle
     var redaction = RedactionMark.plain
@@ -61,8 +63,7 @@ extension SettingDefinition {
         static let memoryLimit = (4 << 20)...(4 << 30)
         static let diskLimit = (1 << 20)...(1 << 40)
         static let retentionDays = 1...36_500
-        /// All bodies together may take ``Limits/bodyBytesInFlightMax``: one larger than that could never come in.
-        static let httpBodyLimit = (1 << 10)...Limits.bodyBytesInFlightMax
+        static let httpBodyLimit = (1 << 10)...Limits.bodyByteCountMax
     }
 
     /// One row a key, in the order of ``SettingKey``.
@@ -233,6 +234,31 @@ extension SettingDefinition {
             },
             show: { $0.durableLevel?.settingWord ?? "off" },
             reload: { $0.durableLevel = $1.durableLevel }
+        ),
+        SettingDefinition(
+            key: .rateLimit,
+            section: .patterns,
+            standard: .text("10000"),
+            explanation:
+                "Records a second of one source with samples and attributes; more are counted only. 0: no limit.",
+            allowed: "0 to 1000000",
+            read: { (draft, text) throws(ValueProblem) in
+                draft.rateLimit = try Value.number(text, in: 0...RateLimit.perSecondBounds.upperBound)
+            },
+            show: { String($0.rateLimit) },
+            reload: { $0.sourceLimit = $1.sourceLimit }
+        ),
+        SettingDefinition(
+            key: .rateBurst,
+            section: .patterns,
+            standard: .unset,
+            explanation: "Records of one source at once after a pause; unset, ten seconds of RATE_LIMIT.",
+            allowed: "1 to 100000000",
+            read: { (draft, text) throws(ValueProblem) in
+                draft.rateBurst = try Value.number(text, in: RateLimit.burstBounds)
+            },
+            show: { $0.rateBurst.map { String($0) } ?? "" },
+            reload: { $0.sourceLimit = $1.sourceLimit }
         ),
         SettingDefinition(
             key: .maxPatterns,

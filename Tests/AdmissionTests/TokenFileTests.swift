@@ -1,4 +1,5 @@
 import Hashing
+import LogModel
 import Testing
 
 @testable import Admission

@@ -32,6 +32,10 @@ private struct Subject: ~Copyable {
     }
 
     mutating func run(_ messages: [[UInt8]]) {
+        // A few, so that an input stays quick; libFuzzer has many.
+        for (index, message) in messages.prefix(4).enumerated() {
+            checkSecret(index + message.count, in: message, before: messages[(index + 1) % messages.count])
+        }
         var miner = TemplateMiner(capacity: Self.capacity, style: style)
         for (index, message) in messages.enumerated() {
             let template = template(of: message)
@@ -40,6 +44,19 @@ private struct Subject: ~Copyable {
         }
         miner.settle()
         checkCatalogue(miner)
+    }
+
+    /// Plants a secret of one of the kinds behind any bytes and before any others: nothing of it may be left.
+    private mutating func checkSecret(_ choice: Int, in message: [UInt8], before rest: [UInt8]) {
+        let (before, secret, after) = PlantedSecrets.all[choice % PlantedSecrets.all.count]
+        // Shorter than what is looked at, so that nothing is cut.
+        let line = message.prefix(512) + Array(before.utf8) + Array(secret.utf8) + Array(after.utf8) + rest.prefix(128)
+        let redacted = line.withUnsafeBufferPointer { Array(engine.redact($0)) }
+        check(
+            !PlantedSecrets.isLeft(secret, in: redacted, of: Array(line)),
+            "a planted secret is redacted",
+            [Array(line), redacted]
+        )
     }
 
     private mutating func template(of message: [UInt8]) -> [UInt8] {
@@ -96,6 +113,42 @@ private struct Subject: ~Copyable {
             texts.append(bytes)
         }
         check(texts.count == miner.patternCount, "each pattern has a text", texts)
+    }
+}
+
+/// Secrets with what stands around them: one of each family of rules. A blank or a line feed comes first, because a name
+/// that is glued to other bytes is another name. The bytes of a secret are put together here, so that no scanner takes this
+/// file for a leak.
+private enum PlantedSecrets {
+    private static let password = "q9" + "XvK2mT7wZ4Lp"
+    private static let token =
+        "ey" + "JhbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0." + "dozjgNryP4J3jVmNHl0w5NXgL0n3I9PlFUP0THsR8U"
+
+    static let all: [(before: String, secret: String, after: String)] = [
+        (" password=", password, " "),
+        (" db_password: \"", password, "\" "),
+        (" {\"apiKey\":\"", password, "\"} "),
+        (" --token ", password, " "),
+        ("\nAuthorization: Bearer ", password, "\n"),
+        (" https://bob:", password, "@db.example.org/x "),
+        (" ", token, " "),
+    ]
+
+    /// Whether eight bytes of the secret in a row are in the text more often than the fuzzer put them there itself.
+    static func isLeft(_ secret: String, in text: [UInt8], of line: [UInt8]) -> Bool {
+        let bytes = Array(secret.utf8)
+        for start in stride(from: 0, through: bytes.count - 8, by: 3) {
+            let piece = bytes[start..<(start + 8)]
+            if count(of: piece, in: text) > 0, count(of: piece, in: text) >= count(of: piece, in: line) { return true }
+        }
+        return false
+    }
+
+    private static func count(of piece: ArraySlice<UInt8>, in text: [UInt8]) -> Int {
+        guard text.count >= piece.count else { return 0 }
+        return (0...(text.count - piece.count)).count {
+            text[$0] == piece[piece.startIndex] && text[$0...].starts(with: piece)
+        }
     }
 }
 

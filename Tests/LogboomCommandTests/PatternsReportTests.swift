@@ -77,7 +77,7 @@ struct PatternsReportTests {
     }
 
     @Test func `the document has totals, files and patterns, and nothing in it that a terminal obeys`() throws {
-        let report = report([("\u{1B}[2J\u{202E}red 1", nil), ("\u{1B}[2J\u{202E}red 2", 100)])
+        let report = report([("\u{1B}[2J\u{202E}red \u{07}1", nil), ("\u{1B}[2J\u{202E}red \u{07}2", 100)])
         let text = DisplayText.cleanJSON(report.json(report.selection(minCount: 1, sort: .count, limit: nil)))
         #expect(!text.unicodeScalars.contains { $0.value < 0x20 && $0 != "\n" || $0.value == 0x202E })
         let json = try JSONValue.parse(Array(text.utf8))
@@ -87,7 +87,7 @@ struct PatternsReportTests {
         #expect(pattern["count"]?.integer == 2)
         #expect(pattern["first"]?.string == "1970-01-01T00:01:40.000000Z")
         #expect(pattern["pattern"]?.string?.contains("\u{202E}red") == true)
-        #expect(pattern["sample"]?.string == "\u{1B}[2J\u{202E}red 1")
+        #expect(pattern["sample"]?.string == "\u{202E}red \u{07}1")
     }
 
     @Test func `what was not counted as it came is said`() {

@@ -8,7 +8,8 @@ import Testing
         var messages = HostileMessages(seed: seed, corpus: loghubLines(suffix: ".raw.log"))
         var normalizer = Normalizer(style: style)
         var shortest: (message: [UInt8], once: [UInt8], twice: [UInt8])?
-        for _ in 0..<30_000 {
+        // Fresh ones each run, so that many runs see many; the fuzzer sees more.
+        for _ in 0..<8_000 {
             let message = messages.next()
             let once = normalizer.template(of: message)
             let twice = normalizer.template(of: once)
@@ -50,7 +51,7 @@ import Testing
         let seed = testSeed("bounds, \(style)")
         var messages = HostileMessages(seed: seed, corpus: [])
         var used = Normalizer(style: style)
-        for round in 0..<20_000 {
+        for round in 0..<5_000 {
             let message = messages.next()
             let result = used.template(of: message)
             #expect(result.count <= Normalizer.templateByteCountMax, "seed \(seed), round \(round)")
@@ -68,7 +69,7 @@ import Testing
         var messages = HostileMessages(seed: seed, corpus: [])
         var normalizer = Normalizer()
         var valid = 0
-        for round in 0..<20_000 {
+        for round in 0..<6_000 {
             var message = messages.next()
             if round % 4 == 0 {
                 // Long text of scalars of every length, with and without words in it.
@@ -80,7 +81,7 @@ import Testing
             let result = normalizer.template(of: message)
             #expect(String(validating: result, as: UTF8.self) != nil, "seed \(seed), round \(round)")
         }
-        #expect(valid > 5_000)
+        #expect(valid > 1_500)
     }
 
     @Test(arguments: [0, 1, 2, 3])
@@ -132,6 +133,15 @@ import Testing
         #expect(template(of: fits + "x") == "ab <MORE>")
         #expect(template(of: fits + " ") == fits + "<MORE>")
         #expect(template(of: fits + "<MORE>") == fits + "<MORE>")
+    }
+
+    @Test func `a number in a column that does not fit leaves nothing of itself behind`() {
+        for length in (Normalizer.templateByteCountMax - 20)..<Normalizer.templateByteCountMax {
+            let head = "ab " + String(repeating: "x", count: length - 3)
+            let result = template(of: head + "     12345 and more")
+            #expect(result.hasPrefix(head) || result == "ab <MORE>")
+            #expect(!result.contains("<<") && !result.contains("N<"), "\(result.suffix(20))")
+        }
     }
 
     @Test func `a message longer than what is looked at says so`() {

@@ -32,8 +32,11 @@ func testSeed(_ name: String) -> UInt64 {
     return seed
 }
 
-/// The folder beside the checkout that holds the Loghub samples; they are never part of the repository.
-let loghub = URL(filePath: #filePath).deletingLastPathComponent().resolvingSymlinksInPath()
+/// The folder that holds the Loghub samples, `LOGBOOM_TEST_LOG_DATA` or one beside the checkout; they are never part of the
+/// repository.
+let loghub =
+    ProcessInfo.processInfo.environment["LOGBOOM_TEST_LOG_DATA"].map { URL(filePath: $0) }
+    ?? URL(filePath: #filePath).deletingLastPathComponent().resolvingSymlinksInPath()
     .appending(path: "../../../shared/loghub").standardized
 
 /// Makes messages: pieces of real forms, glued in all ways, mutated, or plain noise.

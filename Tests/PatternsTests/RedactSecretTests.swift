@@ -289,6 +289,18 @@ import Testing
         #expect(redactor.redacted("password=" + long) == "password=<REDACTED:100095df>")
     }
 
+    @Test(arguments: [
+        "psk=\"living room db_password: \"%\" x", "password=\"a b token=\"%\" x",
+        "key: \"\\\"secret\\\": \\\"%\\\"\" x",
+        "{\"password\":\"cut off {\"password\":\"%\"}",
+    ])
+    func `a value whose quote is never closed does not hide the next secret`(form: String) {
+        let secret = ["q9Xv", "K2mT7wZ4"].joined()
+        var redactor = Redactor()
+        let result = redactor.redacted(form.replacing("%", with: secret))
+        #expect(!result.contains(secret), "\(result)")
+    }
+
     @Test func `names of secrets are known in every spelling, and their look-alikes are not`() {
         let redactor = Redactor()
         for key in [

@@ -16,7 +16,8 @@ struct ReloadTests {
         (.postgresHost, "a", "b"), (.postgresPort, "1", "2"), (.postgresDatabase, "a", "b"), (.postgresUser, "a", "b"),
         (.postgresPassword, "a", "b"), (.postgresSSLMode, "allow", "prefer"), (.postgresPoolMin, "1", "2"),
         (.postgresPoolMax, "2", "3"), (.analyticsNodeURL, "http://a", "http://b"), (.aggregationWindow, "1", "2"),
-        (.batchSize, "100", "200"), (.durableLevel, "off", "warn"), (.maxPatterns, "100", "200"),
+        (.batchSize, "100", "200"), (.durableLevel, "off", "warn"), (.rateLimit, "0", "1"), (.rateBurst, "1", "2"),
+        (.maxPatterns, "100", "200"),
         (.placeholderStyle, "angle", "braces"), (.redaction, "plain", "hash"),
         (.memoryLimit, "16M", "17M"), (.stateDirectory, "/a", "/b"),
         (.spoolLimit, "1M", "2M"), (.retentionDays, "1", "2"), (.storeLimit, "1M", "2M"), (.logLevel, "info", "warn"),
@@ -41,7 +42,7 @@ struct ReloadTests {
         #expect(
             applied == [
                 .hostNames, .tokensFile, .postgresPassword, .postgresPasswordFile, .aggregationWindow, .batchSize,
-                .durableLevel, .memoryLimit,
+                .durableLevel, .rateLimit, .rateBurst, .memoryLimit,
                 .retentionDays, .storeLimit, .logLevel,
             ]
         )

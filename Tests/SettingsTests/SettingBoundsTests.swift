@@ -117,6 +117,8 @@ struct SettingBoundsTests {
             good: ["trace", "debug", "info", "notice", "warn", "error", "fatal", "off", "ERROR"],
             bad: ["none", "3", "warning"]
         ),
+        Row(key: .rateLimit, good: ["0", "1", "1000000"], bad: ["-1", "1000001", "10/s"]),
+        Row(key: .rateBurst, good: ["1", "100000000"], bad: ["0", "100000001"]),
         Row(key: .maxPatterns, good: ["100", "100000"], bad: ["99", "100001"]),
         Row(key: .placeholderStyle, good: ["angle", "braces"], bad: ["{}"]),
         Row(key: .redaction, good: ["plain", "hash", "HASH"], bad: ["off", "none"]),

@@ -16,6 +16,8 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--program", required=True)
 parser.add_argument("--data", required=True)
 parser.add_argument("--folder", required=True, help="for the predictions")
+parser.add_argument("--scorer", default="", help="score.py; the one that lies with the data unless named")
+parser.add_argument("--no-goals", action="store_true", help="only print the figures")
 options = parser.parse_args()
 
 systems = sorted(os.path.basename(path)[:-len(".truth.csv")]
@@ -32,12 +34,14 @@ for system in systems:
 
 figures = os.path.join(options.folder, "score.json")
 subprocess.run(
-    [sys.executable, "-B", os.path.join(options.data, "score.py"), "--truth-dir", options.data,
+    [sys.executable, "-B", options.scorer or os.path.join(options.data, "score.py"), "--truth-dir", options.data,
      "--pred-dir", options.folder, "--markdown", "--json", figures],
     check=True, timeout=120)
 with open(figures) as file:
     average = json.load(file)["average"]
 
+if options.no_goals:
+    sys.exit(0)
 print()
 missed = 0
 for name, goal in GOALS.items():

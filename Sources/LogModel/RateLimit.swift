@@ -1,5 +1,3 @@
-package import LogModel
-
 /// How many records a second may come, and how many more at once after a pause.
 package struct RateLimit: Sendable, Equatable {
     /// Records a second. A million is what the fastest machine takes in; above it a limit means nothing.

@@ -1,8 +1,7 @@
-import LogModel
 import PipelineTesting
 import Testing
 
-@testable import Admission
+@testable import LogModel
 
 /// A limit holds over every stretch of time, whatever comes when.
 struct RateMeterTests {

@@ -1,0 +1,93 @@
+import Foundation
+import HTTPServing
+import HTTPWire
+import NIOCore
+import NIOPosix
+import PipelineTesting
+import Testing
+
+/// A server with nothing behind it but what a test says, on a port of its own.
+final class TestServer: @unchecked Sendable {
+    let port: Int
+    let handler = TestHandler()
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let server: HTTPServer
+
+    init(_ bounds: HTTPServerBounds = HTTPServerBounds(bodyByteCountMax: 1 << 20)) throws {
+        server = HTTPServer(loop: group.next(), bounds: bounds, handler: handler)
+        port = try server.listen(on: .tcp(host: "127.0.0.1", port: 0))
+    }
+
+    deinit {
+        try? group.syncShutdownGracefully()
+    }
+
+    var figures: HTTPServerFigures {
+        get throws { try group.next().submit { [server] in server.figures }.wait() }
+    }
+
+    func onLoop<Value: Sendable>(_ body: @escaping @Sendable (TestHandler) -> Value) throws -> Value {
+        try group.next().submit { [handler] in body(handler) }.wait()
+    }
+
+    func stopListening() throws {
+        try group.next().submit { [server] in server.stopListening() }.wait()
+    }
+
+    func connect(_ limit: Duration = .seconds(15)) throws -> HTTPTestConnection {
+        try HTTPTestConnection(.port(port), limit: limit)
+    }
+
+    func wait(_ what: String, until holds: (HTTPServerFigures) -> Bool) throws {
+        try Wait.until(what, .seconds(15), holds: { holds(try self.figures) })
+    }
+}
+
+/// Answers with what it was asked: method, path, body. `/later` waits until the test lets it go, `/big` answers with a
+/// megabyte. Loop only.
+final class TestHandler: RequestHandler, @unchecked Sendable {
+    /// Requests at `/later` that were not answered.
+    var held: [(responder: Responder, text: String)] = []
+    var seen: [String] = []
+    var serverAnswers: [Int] = []
+    /// What requests to `/closed` are turned away with.
+    var refusal = HTTPAnswer.problem(.tooManyRequests, "Not now.", headers: [("Retry-After", "1")])
+
+    func admit(_ head: HTTPHead) -> HTTPAnswer? {
+        head.path == "/closed" ? refusal : nil
+    }
+
+    func handle(_ request: HTTPRequest, _ responder: Responder) {
+        let text = "\(request.method.name) \(String(request.path)) \(String(decoding: request.body, as: UTF8.self))"
+        seen.append(text)
+        switch request.path {
+        case "/later": held.append((responder, text))
+        case "/big": responder.respond(HTTPAnswer(.ok, body: [UInt8](repeating: UInt8(ascii: "x"), count: 1 << 20)))
+        case "/count": responder.respond(HTTPAnswer(.ok, body: Array("\(request.body.count)".utf8)))
+        default: responder.respond(HTTPAnswer(.ok, body: Array(text.utf8)))
+        }
+    }
+
+    func letGo() {
+        let waiting = held
+        held = []
+        for (responder, text) in waiting { responder.respond(HTTPAnswer(.ok, body: Array(text.utf8))) }
+    }
+
+    func serverAnswered(_ status: HTTPStatus) { serverAnswers.append(status.rawValue) }
+    func bodyBytesChanged(to count: Int) {}
+}
+
+extension HTTPTestConnection {
+    func write(_ text: String) throws { try write(Array(text.utf8)) }
+
+    /// Whether the other side has closed: nothing more comes.
+    func isAtEnd() -> Bool {
+        do {
+            _ = try readAnswer()
+            return false
+        } catch {
+            return "\(error)".contains("ended")
+        }
+    }
+}

@@ -1,0 +1,260 @@
+import LogModel
+import Patterns
+import PipelineTesting
+import Testing
+
+/// The engine as its callers use it: a message that was seen lately is recalled, any other redacted, masked and learned.
+private struct EngineRig: ~Copyable {
+    var engine: PatternEngine
+    var epoch: UInt64 = 1
+    let recalls: Bool
+    private(set) var recallCount = 0
+
+    init(capacity: Int, recalls: Bool) {
+        engine = PatternEngine(capacity: capacity, style: .angle)
+        self.recalls = recalls
+    }
+
+    /// The number of the message's pattern; `nil` when there was no room. `level` must come back.
+    mutating func learn(_ bytes: [UInt8], level: UInt8) -> Int? {
+        let exact = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: bytes.count)
+        defer { exact.deallocate() }
+        _ = exact.initialize(from: bytes)
+        let message = UnsafeBufferPointer(exact)
+        if recalls, let recalled = engine.recall(message, epoch: epoch) {
+            recallCount += 1
+            #expect(recalled.level == level)
+            return recalled.number
+        }
+        let redacted = engine.redact(message)
+        let outcome = engine.learn(redacted, epoch: epoch)
+        guard let number = outcome.number else { return nil }
+        if recalls, redacted.baseAddress == message.baseAddress {
+            engine.remember(message, number: number, level: level)
+        }
+        return number
+    }
+
+    func text(_ number: Int) -> [UInt8] {
+        var result: [UInt8] = []
+        engine.miner.withTemplate(of: number) { _, text in result = Array(text) }
+        return result
+    }
+}
+
+@Suite struct PatternEngineTests {
+    /// Lines of which many come again word for word, with floods and epochs in between.
+    private struct Stream {
+        var generator: SeededGenerator
+        var words: RandomWords
+        var hostile: HostileMessages
+        private var kept: [[UInt8]] = []
+
+        init(seed: UInt64) {
+            generator = SeededGenerator(seed: seed)
+            words = RandomWords(generator: SeededGenerator(seed: seed &+ 1))
+            hostile = HostileMessages(seed: seed &+ 2, corpus: [])
+        }
+
+        mutating func next() -> [UInt8] {
+            if let again = kept.randomElement(using: &generator), Int.random(in: 0..<3, using: &generator) > 0 {
+                return again
+            }
+            let line: [UInt8]
+            switch Int.random(in: 0..<4, using: &generator) {
+            case 0: line = Array("user \(words.word()) logged in from \(words.word())".utf8)
+            case 1:
+                line = Array(
+                    "door \(Int.random(in: 0..<9, using: &generator)) token=\(words.word())7Q\(words.word())".utf8
+                )
+            case 2: line = hostile.next()
+            default: line = Array(words.line().utf8)
+            }
+            if kept.count < 60 {
+                kept.append(line)
+            } else {
+                kept[Int.random(in: 0..<60, using: &generator)] = line
+            }
+            return line
+        }
+    }
+
+    @Test(arguments: SeededGenerator.seeds(fixed: 2, fresh: 2))
+    func `a message recalled counts under the pattern that learning it again would have given`(seed: UInt64) {
+        var stream = Stream(seed: seed)
+        // Small enough that patterns are merged and forgotten meanwhile.
+        var quick = EngineRig(capacity: 200, recalls: true)
+        var slow = EngineRig(capacity: 200, recalls: false)
+        for round in 0..<4_000 {
+            if round % 400 == 0 {
+                quick.epoch += 1
+                slow.epoch += 1
+            }
+            let message = stream.next()
+            let level = UInt8(truncatingIfNeeded: message.count & 7)
+            let (left, right) = (quick.learn(message, level: level), slow.learn(message, level: level))
+            guard let left, let right else {
+                #expect(left == nil && right == nil, "seed \(seed), round \(round)")
+                continue
+            }
+            #expect(quick.text(left) == slow.text(right), "seed \(seed), round \(round)")
+        }
+        let (recalls, redactions) = (quick.recallCount, [quick.engine.redactionCount, slow.engine.redactionCount])
+        #expect(recalls > 1_000, "seed \(seed)")
+        #expect(redactions[0] == redactions[1], "a message with a secret in it is redacted each time: seed \(seed)")
+    }
+
+    @Test func `nothing is recalled that differs in one byte or in length`() {
+        for count in [1, 2, 7, 8, 9, 15, 16, 17, 31, 64, 107, 108] {
+            var rig = EngineRig(capacity: 100, recalls: true)
+            let message = (0..<count).map { UInt8(ascii: "g") + UInt8($0 % 19) }
+            _ = rig.learn(message, level: 3)
+            _ = rig.learn(message, level: 3)
+            #expect(rig.recallCount == 1, "\(count)")
+            for index in 0..<count {
+                var other = message
+                other[index] ^= 0x01
+                other.withUnsafeBufferPointer { #expect(rig.engine.recall($0, epoch: 1) == nil, "\(count) \(index)") }
+            }
+            message.dropLast().withUnsafeBufferPointer { #expect(rig.engine.recall($0, epoch: 1) == nil) }
+        }
+        // One byte past what is kept.
+        var rig = EngineRig(capacity: 100, recalls: true)
+        let long = [UInt8](repeating: UInt8(ascii: "g"), count: 109)
+        for _ in 0..<3 { _ = rig.learn(long, level: 0) }
+        #expect(rig.recallCount == 0)
+    }
+
+    @Test func `a byte that is no text, a NUL or a line feed is seen wherever it stands`() {
+        var engine = PatternEngine(capacity: 100, style: .angle)
+        func mask(_ bytes: [UInt8]) -> [UInt8] { bytes.withUnsafeBufferPointer { Array(engine.mask($0)) } }
+        for count in 1...50 {
+            for place in 0..<count {
+                var message = [UInt8](repeating: UInt8(ascii: "g"), count: count)
+                for byte: UInt8 in [0x00, 0xFF, 0xC3, 0x80] {
+                    message[place] = byte
+                    let expected = Array(repeatElement(UInt8(ascii: "g"), count: place)) + [0xEF, 0xBF, 0xBD]
+                    #expect(mask(message).starts(with: expected), "\(count) \(place)")
+                }
+                message[place] = 0x0A
+                let headline = place == 0 ? count - 1 : place
+                #expect(mask(message).count == (count == 1 ? 1 : headline), "\(count) \(place)")
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("\u{1B}[32mINFO\u{1B}[0m pump \u{1B}[1;31m7\u{1B}[0m started", "INFO pump 7 started"),
+        ("\u{1B}[2K\u{1B}[1Gready", "ready"), ("\u{1B}[38;5;196mred\u{1B}[m", "red"),
+        ("\u{1B}]0;title\u{07}text", "text"), ("\u{1B}]8;;http://x.example\u{1B}\\link\u{1B}]8;;\u{1B}\\", "link"),
+        ("\u{1B}(Bplain", "plain"), ("a\u{1B}", "a"), ("a\u{1B}[", "a"), ("a\u{1B}[12;", "a12;"),
+        ("\u{1B}\u{1B}[0m", ""),
+        ("\u{1B}]never ends", "never ends"), ("\u{1B}[ü", "ü"), ("no escape", "no escape"),
+    ])
+    func `colours and titles are no part of a message`(message: String, plain: String) {
+        var engine = PatternEngine(capacity: 100, style: .angle)
+        func read(_ text: String) -> [UInt8] {
+            Array(text.utf8).withUnsafeBufferPointer { Array(engine.redact($0)) }
+        }
+        // Also where sixteen bytes are looked at at once.
+        for filling in ["", "some twenty bytes more "] {
+            let result = read(filling + message)
+            #expect(String(decoding: result, as: UTF8.self) == filling + plain)
+            let level = result.withUnsafeBufferPointer { Severity.found(in: $0) }
+            #expect(level == (plain.hasPrefix("INFO") ? .info : nil))
+        }
+        #expect(engine.redactionCount == 0)
+    }
+
+    @Test(arguments: SeededGenerator.seeds(fixed: 1, fresh: 2))
+    func `no escape is left of any bytes, and a secret behind one is found`(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        var engine = PatternEngine(capacity: 100, style: .angle)
+        let bytes: [UInt8] = [0x1B, 0x1B, 0x1B] + Array("[];?07mKB()\\ \u{07}ab9ü".utf8)
+        let secret = ["hun", "ter2x9"].joined()
+        for round in 0..<2_000 {
+            var message = (0..<Int.random(in: 0...60, using: &generator)).map { _ in
+                bytes.randomElement(using: &generator) ?? 0
+            }
+            let result = message.withUnsafeBufferPointer { Array(engine.redact($0)) }
+            #expect(!result.contains(0x1B) && result.count <= message.count, "seed \(seed), round \(round)")
+            let again = result.withUnsafeBufferPointer { Array(engine.redact($0)) }
+            #expect(again == result, "seed \(seed), round \(round)")
+            message += Array("\n password=\u{1B}[31m\(secret)\u{1B}[0m end".utf8)
+            let redacted = message.withUnsafeBufferPointer { String(decoding: engine.redact($0), as: UTF8.self) }
+            #expect(!redacted.contains(secret), "seed \(seed), round \(round)")
+        }
+    }
+
+    @Test func `memory grows with the patterns and stays within a kibibyte each`() {
+        var rig = EngineRig(capacity: 2_000, recalls: true)
+        let before = rig.engine.byteCount
+        var words = RandomWords(generator: SeededGenerator(seed: 7))
+        for _ in 0..<6_000 { _ = rig.learn(Array(words.line().utf8), level: 0) }
+        let after = rig.engine.byteCount
+        #expect(after > before && after <= 2_000 * 1024 + 64 * 1024)
+    }
+}
+
+/// Parameters put back: what the placeholders stand for, between the literal parts, is the message again.
+@Suite struct ParameterTests {
+    /// Whether `message` is `template` with each placeholder replaced by at least one byte. Of the blanks that pad a number
+    /// one is in the template, and the others are taken for a part of the number.
+    static func fits(_ template: [UInt8], _ message: [UInt8]) -> Bool {
+        var literals: [[UInt8]] = [[]]
+        var index = 0
+        var isRest = false
+        while index < template.count {
+            if let name = names.first(where: { template[index...].starts(with: $0) }) {
+                literals.append([])
+                index += name.count
+                isRest = index == template.count && name == Array("<MORE>".utf8)
+            } else {
+                literals[literals.count - 1].append(template[index])
+                index += 1
+            }
+        }
+        guard literals.count > 1 else { return literals[0] == message }
+        guard message.starts(with: literals[0]) else { return false }
+        var position = literals[0].count
+        for literal in literals[1..<(literals.count - 1)] {
+            // The first place will do: what stands between is anything.
+            var start = position + 1
+            while start + literal.count <= message.count, !message[start...].starts(with: literal) { start += 1 }
+            guard start + literal.count <= message.count else { return false }
+            position = start + literal.count
+        }
+        let last = literals[literals.count - 1]
+        let rest = message.count - position - last.count
+        return rest >= (isRest ? 0 : 1) && message.suffix(last.count).elementsEqual(last)
+    }
+
+    private static let names = [
+        "ID", "TIME", "PATH", "NUM", "HEX", "UUID", "IP", "MAC", "URL", "EMAIL", "SIZE", "DURATION", "VERSION",
+        "STRING",
+        "TOPIC", "MORE", "BOOL", "*", "REDACTED",
+    ].map { Array("<\($0)>".utf8) }
+
+    @Test func `parameters put back give the message, for any bytes and for real lines`() {
+        let seed = testSeed("parameters")
+        var messages = HostileMessages(seed: seed, corpus: [])
+        var normalizer = Normalizer()
+        for round in 0..<6_000 {
+            let message = messages.next()
+            let template = normalizer.template(of: message)
+            if !Self.fits(template, message) {
+                Issue.record(
+                    """
+                    seed \(seed), round \(round)
+                    message  \(String(decoding: message, as: UTF8.self).debugDescription)
+                    template \(String(decoding: template, as: UTF8.self).debugDescription)
+                    """
+                )
+                return
+            }
+        }
+        for (index, line) in loghubLines(suffix: ".raw.log").enumerated() where index % 7 == 0 {
+            #expect(Self.fits(normalizer.template(of: line), line), "\(String(decoding: line, as: UTF8.self))")
+        }
+    }
+}
