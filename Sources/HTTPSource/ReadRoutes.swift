@@ -55,8 +55,10 @@ extension Routes {
     }
 
     private static func timestamp(_ text: inout String) -> Timestamp? {
-        if let number = Double(text) { return Timestamp(epoch: number) }
-        return text.withUTF8 { Timestamp(rfc3339: $0) }
+        text.withUTF8 { text in
+            // No hexadecimal numbers and no infinity, which `Double` would take.
+            JSONText.double(text).flatMap { Timestamp(epoch: $0) } ?? Timestamp(rfc3339: text)
+        }
     }
 
     private func patternsAnswer(_ rows: [PatternRow]) -> HTTPAnswer {

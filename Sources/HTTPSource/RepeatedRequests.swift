@@ -24,7 +24,10 @@ extension Routes {
             let bound = Limits.requestKeyByteCountMax
             return answer(
                 responder,
-                .problem(.badRequest, "Idempotency-Key takes 1 to \(bound) visible ASCII characters, in quotes or not.")
+                .problem(
+                    .badRequest,
+                    "Idempotency-Key takes 1 to \(bound) visible ASCII characters but quotation marks, in such or not."
+                )
             )
         }
         let body = XXH64.hash(request.body)
@@ -103,7 +106,7 @@ extension Routes {
             bytes = Array(bytes.dropFirst().dropLast())
         }
         guard (1...Limits.requestKeyByteCountMax).contains(bytes.count),
-            bytes.allSatisfy({ (0x21...0x7E).contains($0) })
+            bytes.allSatisfy({ (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "\"") })
         else { return nil }
         // A blank is in no name and in no key, so it parts the two.
         if let token { bytes = Array("\(token) ".utf8) + bytes }

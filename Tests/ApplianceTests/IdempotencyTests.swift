@@ -30,7 +30,7 @@ import Testing
         try withDaemon { daemon in
             _ = try post(daemon, key: "one")
             #expect(try post(daemon, key: "one", body: #"{"message":"other"}"#).status == 422)
-            for key in ["\"\"", "has blanks", String(repeating: "k", count: 300)] {
+            for key in ["\"\"", "\"half", "in\"side", "has blanks", String(repeating: "k", count: 300)] {
                 #expect(try post(daemon, key: key).status == 400, "\(key.prefix(20))")
             }
             // Broken JSON was not taken in, so its key is free.

@@ -110,6 +110,8 @@ extension DaemonProcess {
         guard flushed.status == 200, flushed.flag("durable") == isDurable else {
             throw TestingError("flush: \(flushed.text)")
         }
+        // A server that was slow to take its first batch: what the spool holds, the store will hold in a moment.
+        if flushed.string("where") == "spool" || flushed.integer("delivered") == 0 { try waitUntilDelivered() }
         let answer = try get("/v1/patterns?limit=1000")
         guard let rows = answer["patterns"] as? [[String: Any]] else {
             throw TestingError("read patterns: \(answer.text)")
