@@ -1,3 +1,5 @@
+internal import LogModel
+
 extension Collector {
     /// Somebody who waits for one or more batches.
     package final class Waiter {
