@@ -28,7 +28,7 @@ import Testing
         try withDaemon(on: .postgres) { daemon in
             let connections = try (0..<20).map { _ in try HTTPTestConnection(daemon.address) }
             try daemon.postRecords(5)
-            let request = Array("POST /flush HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".utf8)
+            let request = Array("POST /flush HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".utf8)
             for connection in connections { try connection.write(request) }
             for connection in connections {
                 let answer = try connection.readAnswer()
@@ -59,7 +59,7 @@ import Testing
         let daemon = try DaemonProcess()
         try daemon.postRecords(3)
         let half = try HTTPTestConnection(daemon.address)
-        try half.write(Array("POST /ingest HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{\"mess".utf8))
+        try half.write(Array("POST /ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{\"mess".utf8))
         let idle = try HTTPTestConnection(daemon.address)
         _ = try idle.send("GET", "/livez")
         let start = ContinuousClock.now

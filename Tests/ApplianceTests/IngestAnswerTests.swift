@@ -97,7 +97,7 @@ import Testing
             #expect(whole.isJSON)
             let connection = try HTTPTestConnection(daemon.address)
             try connection.write(
-                Array("POST /ingest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n".utf8)
+                Array("POST /ingest HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n".utf8)
             )
             try connection.write(large + Array("\r\n0\r\n\r\n".utf8))
             #expect(try connection.readAnswer().status == 413)
