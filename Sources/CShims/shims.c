@@ -22,6 +22,11 @@ int logboom_thread_start(size_t stack_byte_count, const char *name, void *(*run)
 
 void logboom_limit_malloc_arenas(int count) { mallopt(M_ARENA_MAX, count); }
 
+void logboom_return_large_blocks(void) {
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 512 * 1024);
+}
+
 void logboom_trim_heap(void) { malloc_trim(0); }
 
 int logboom_clock_is_disciplined(void) {

@@ -12,6 +12,11 @@ final class ConnectionHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
+    /// Of this size on memory comes from the system by itself, page by page as it is used (`logboom_return_large_blocks`).
+    private static let largeByteCount = 128 * 1024
+    /// Nothing is reserved further ahead than this: who only says that a body is large takes no memory with it.
+    private static let aheadByteCountMax = 512 * 1024
+
     private enum Phase {
         /// Between requests, or within one.
         case reading
@@ -111,18 +116,16 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var bytes = unwrapInboundIn(data)
+        let bytes = unwrapInboundIn(data)
         isReading = true
         switch phase {
         case .streaming, .closing: return
         case .reading, .answering, .skipping: break
         }
-        if var held = unread {
-            unread = nil
-            held.writeImmutableBuffer(bytes)
-            bytes = held
-        }
-        advance(bytes, context)
+        guard var held = unread else { return advance(bytes, isOwn: false, context) }
+        unread = nil
+        held.writeImmutableBuffer(bytes)
+        advance(held, isOwn: true, context)
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -132,7 +135,7 @@ final class ConnectionHandler: ChannelInboundHandler {
             context.flush()
         }
         // Nearly always there is nothing left, and SwiftNIO reads on by itself.
-        if unread != nil, !isReadHeld, !mayRead { hold(context) }
+        if unread != nil, !isReadHeld, !mayRead() { hold(context) }
     }
 
     /// Reads no more until ``resumeReading()``: what the client sends waits in the kernel.
@@ -167,14 +170,24 @@ final class ConnectionHandler: ChannelInboundHandler {
         return byteCount - paceByteCount < server.bounds.slowBodyByteCount
     }
 
-    private var mayRead: Bool {
+    /// Whether more may be read now; if so, there is room for it.
+    private func mayRead() -> Bool {
         switch phase {
-        case .reading:
-            guard let unread else { return true }
-            return server.reserve(self, unread.readableBytes)
+        case .reading: return reserve()
         case .answering: return heldByteCount < Limits.requestAheadByteCountMax
         case .skipping, .streaming, .closing: return true
         }
+    }
+
+    /// Room for the rest of the request under way, if that is known and not large; else for what is read next. A connection has room
+    /// for the whole of a small body or waits with the little that came: memory that grows in steps leaves holes.
+    private func reserve() -> Bool {
+        guard let count = unread?.readableBytes else { return true }
+        let whole = reader.hasHead ? max(reader.body.upperBound, count) : count
+        let isSmall = whole > count && whole < Self.largeByteCount
+        guard server.reserve(self, isSmall ? whole : count + server.readByteCountMax) else { return false }
+        if whole > count { unread?.reserveCapacity(minimumWritableBytes: min(whole - count, Self.aheadByteCountMax)) }
+        return true
     }
 
     /// Of a request that has not come whole, or was sent ahead.
@@ -182,7 +195,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     /// There may be room again, for what was held up.
     func resumeReading() {
-        guard isReadHeld, mayRead, let context else { return }
+        guard isReadHeld, mayRead(), let context else { return }
         paceTick = server.tick
         paceByteCount = heldByteCount
         letGo(context)
@@ -207,7 +220,9 @@ final class ConnectionHandler: ChannelInboundHandler {
     // MARK: Requests
 
     /// Uses the bytes as far as they go and keeps the rest.
-    private func advance(_ given: consuming ByteBuffer, _ context: ChannelHandlerContext) {
+    ///
+    /// - Parameter isOwn: they were kept before; else they lie in the buffer that the socket is read into again and again.
+    private func advance(_ given: consuming ByteBuffer, isOwn: Bool, _ context: ChannelHandlerContext) {
         var bytes = given
         isAdvancing = true
         loop: while bytes.readableBytes > 0 {
@@ -230,9 +245,15 @@ final class ConnectionHandler: ChannelInboundHandler {
                 paceTick = server.tick
                 paceByteCount = 0
             }
-            // What was used is not kept beside the rest.
-            if bytes.readerIndex > bytes.readableBytes { bytes.discardReadBytes() }
-            unread = bytes
+            if isOwn {
+                // What was used is not kept beside the rest.
+                if bytes.readerIndex > bytes.readableBytes { bytes.discardReadBytes() }
+                unread = bytes
+            } else {
+                var kept = context.channel.allocator.buffer(capacity: bytes.readableBytes)
+                kept.writeImmutableBuffer(bytes)
+                unread = kept
+            }
         }
     }
 
@@ -350,7 +371,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         // The answer came later: go on with what was sent meanwhile.
         if let held = unread, case .reading = phase {
             unread = nil
-            advance(held, context)
+            advance(held, isOwn: true, context)
         }
         resumeReading()
     }

@@ -180,18 +180,28 @@ package final class HTTPServer: @unchecked Sendable {
 
     /// What one connection reads at once, at most, in bytes: less the more there are, as each keeps its buffer.
     var readByteCountMax: Int {
-        connections.count <= 64 ? 64 * 1024 : connections.count <= 256 ? 16 * 1024 : 4 * 1024
+        switch connections.count {
+        case ...16: 64 * 1024
+        case ...64: 16 * 1024
+        case ...256: 8 * 1024
+        default: 4 * 1024
+        }
     }
 
     // MARK: Bodies (on the loop)
 
-    /// Whether a connection that holds so much of a request may read more of it now. If not, it is told when it may.
+    /// Less the more connections there are, as each takes some memory itself; never less than a quarter.
+    private var bodyBytesInFlightMax: Int {
+        let byteCountMax = bounds.bodyBytesInFlightMax
+        return max(byteCountMax / 4, byteCountMax - connections.count * Limits.connectionByteCount)
+    }
+
+    /// Whether a connection may hold so much of a request, with what it reads next. If not, it is told when it may.
     func reserve(_ connection: ConnectionHandler, _ byteCount: Int) -> Bool {
         guard !connection.isWaitingForRoom else { return false }
-        // What is read next counts before it is there.
-        let change = byteCount + readByteCountMax - connection.reservedByteCount
+        let change = byteCount - connection.reservedByteCount
         guard change > 0 else { return true }
-        if figures.bodyByteCount + change > bounds.bodyBytesInFlightMax {
+        if figures.bodyByteCount + change > bodyBytesInFlightMax {
             guard favoured == nil || favoured === connection else {
                 connection.isWaitingForRoom = true
                 waiting.append(connection)
@@ -218,13 +228,17 @@ package final class HTTPServer: @unchecked Sendable {
         if favoured === connection { favoured = nil }
         bodyBytesChanged(by: -byteCount)
         while let first = waiting.first,
-            favoured == nil || figures.bodyByteCount + readByteCountMax <= bounds.bodyBytesInFlightMax
+            favoured == nil || figures.bodyByteCount + readByteCountMax <= bodyBytesInFlightMax
         {
             waiting.removeFirst()
             first.isWaitingForRoom = false
             first.resumeReading()
-            // It had more to ask for than there is, and waits again.
-            if first.isWaitingForRoom { break }
+            if first.isWaitingForRoom {
+                // It asks for more than there is: still the first.
+                waiting.removeAll { $0 === first }
+                waiting.insert(first, at: 0)
+                break
+            }
         }
     }
 

@@ -1,4 +1,5 @@
 internal import HTTPServing
+internal import HTTPWire
 internal import JSONBytes
 internal import LogModel
 
@@ -24,7 +25,7 @@ extension Routes {
             writer.string(static: row.path)
             writer.key("methods")
             writer.beginArray()
-            for method in row.route.methods { writer.string(method.rawValue) }
+            for method in row.route.methods { writer.string(static: method.name) }
             writer.endArray()
             writer.key("what")
             writer.string(static: row.what)
@@ -42,7 +43,7 @@ extension Routes {
         let document = PackageResources.openapi_json
         let tag = "\"\(StreamID(rawValue: document.withUnsafeBufferPointer { XXH64.hash($0) }).text)\""
         let headers = [("ETag", tag), ("Cache-Control", "no-cache")]
-        let known = request.header("if-none-match") ?? ""
+        let known = request.head.header(named: "if-none-match").map { String($0) } ?? ""
         if known == "*" || known.split(separator: ",").contains(where: { Self.tag($0) == tag }) {
             return HTTPAnswer(.notModified, headers: headers, body: [])
         }

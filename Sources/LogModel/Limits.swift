@@ -82,7 +82,9 @@ public enum Limits {
     public static let skippedBodyByteCountMax = 64 * 1024
     /// After an answer that ends a connection in the middle of a request, how long the rest of it is read and thrown away.
     public static let lingerTime = Duration.milliseconds(500)
-    /// Connections open at once; for one more the one idle longest is closed. Each costs about 8 KiB.
+    /// What a connection takes that was used: measured, 2.4 kB before the first request, 3.4 after a small one, 7.5 after one of 20 kB.
+    public static let connectionByteCount = 4 * 1024
+    /// Connections open at once; for one more the one idle longest is closed.
     public static let connectionCountMax = 1024
     /// A connection with no complete request for this long is closed. The `Keep-Alive` hint says five seconds less, so that
     /// the client's side gives up first and never writes into a closing connection.

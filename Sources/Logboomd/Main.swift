@@ -11,6 +11,7 @@ enum Main {
         Signals.block()
         // One arena for all threads: measured to save 0.3 MB idle and half of what stays after large bodies.
         logboom_limit_malloc_arenas(1)
+        logboom_return_large_blocks()
         let arguments = Array(CommandLine.arguments.dropFirst())
         let command = DaemonCommand.parse(
             arguments,

@@ -15,7 +15,7 @@ final class TestServer: @unchecked Sendable {
 
     init(_ bounds: HTTPServerBounds = HTTPServerBounds(bodyByteCountMax: 1 << 20)) throws {
         server = HTTPServer(loop: group.next(), bounds: bounds, handler: handler)
-        port = try server.listen(on: .tcp(host: "127.0.0.1", port: 0))
+        port = try server.listen(on: .tcp(host: "127.0.0.1", port: 0), door: .loopback)
     }
 
     deinit {
@@ -53,8 +53,8 @@ final class TestHandler: RequestHandler, @unchecked Sendable {
     /// What requests to `/closed` are turned away with.
     var refusal = HTTPAnswer.problem(.tooManyRequests, "Not now.", headers: [("Retry-After", "1")])
 
-    func admit(_ head: HTTPHead) -> HTTPAnswer? {
-        head.path == "/closed" ? refusal : nil
+    func admit(_ head: HTTPHead) -> HTTPAdmission {
+        head.path == "/closed" ? .refused(refusal) : .admitted(.none)
     }
 
     func handle(_ request: HTTPRequest, _ responder: Responder) {

@@ -11,6 +11,9 @@ int logboom_thread_start(size_t stack_byte_count, const char *name, void *(*run)
 
 /// mallopt(M_ARENA_MAX): one arena for all threads, measured to save 0.3 MB idle and half of what stays after large bodies.
 void logboom_limit_malloc_arenas(int count);
+/// mallopt(M_MMAP_THRESHOLD, M_TRIM_THRESHOLD): blocks of 128 KiB and more go back to the system as they are freed. Left alone glibc
+/// raises the bound to the largest block it has seen, so that after one large body all later ones stay in the heap.
+void logboom_return_large_blocks(void);
 /// malloc_trim(3): gives free pages back to the system.
 void logboom_trim_heap(void);
 
