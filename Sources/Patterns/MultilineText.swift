@@ -30,7 +30,7 @@ public struct MultilineText {
         let recordStart = start
         var recordEnd = start + line.count
         var lineCount = 1
-        var mode = carried ?? MultilineLine.start(of: line)
+        var mode = carried ?? (MultilineLine.isOrdinary(line) ? .plain : MultilineLine.start(of: line))
         carried = nil
         if mode == .none || mode == .indented { mode = .plain }
         advance()
