@@ -50,12 +50,14 @@ private struct Subject: ~Copyable {
     private mutating func checkSecret(_ choice: Int, in message: [UInt8], before rest: [UInt8]) {
         let (before, secret, after) = PlantedSecrets.all[choice % PlantedSecrets.all.count]
         // Shorter than what is looked at, so that nothing is cut.
-        let line = message.prefix(512) + Array(before.utf8) + Array(secret.utf8) + Array(after.utf8) + rest.prefix(128)
+        var line = Array(message.prefix(512))
+        line += Array((before + secret + after).utf8)
+        line += Array(rest.prefix(128))
         let redacted = line.withUnsafeBufferPointer { Array(engine.redact($0)) }
         check(
-            !PlantedSecrets.isLeft(secret, in: redacted, of: Array(line)),
+            !PlantedSecrets.isLeft(secret, in: redacted, of: line),
             "a planted secret is redacted",
-            [Array(line), redacted]
+            [line, redacted]
         )
     }
 
