@@ -23,6 +23,7 @@ import Testing
                     "the store's receipt does not wait for the other lane"
                 )
             }
+            try daemon.waitForStats("the store to have all") { delivered($0, "store") == 20 }
             let away = try expectConservation(daemon)
             #expect(delivered(away, "store") == 20)
             #expect(delivered(away, "forward") == 0)

@@ -33,6 +33,7 @@ import Testing
         let daemon = try DaemonProcess(database.settings())
         try daemon.postRecords(1)
         try daemon.flush()
+        try daemon.waitUntilDelivered()
         #expect(try logboom(daemon).output == "No dead letters: everything was taken.\n")
         try database.cluster.query(database.name, Self.rule)
         try postFour(daemon)
