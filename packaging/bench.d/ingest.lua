@@ -1,10 +1,12 @@
 -- Bodies for wrk: logs as a small house or workshop makes them, rendered before the clock starts.
 -- BATCH=n  logs in a request: 1 sends a plain object to the path given, more send {"logs":[...]}.
 -- SEED=n   another set of values.
+-- ERRORS=no  leaves out the logs of level error, which wait for a commit.
 -- Prints one line at the end, "RESULT {...}", with requests, seconds, errors and latencies.
 
 local batch = tonumber(os.getenv("BATCH") or "1")
 local seed = tonumber(os.getenv("SEED") or "1")
+local has_errors = os.getenv("ERRORS") ~= "no"
 -- Enough different bodies that no cache holds the answer, few enough that wrk itself stays small.
 local bodies = batch >= 1000 and 8 or (batch >= 100 and 32 or 256)
 
@@ -15,7 +17,7 @@ local function hex(digits)
     return table.concat(out)
 end
 
--- Level, source, message. Two in three are what runs all day, the rest is what one looks for.
+-- Level, source, message. Two in three are what runs all day, the rest is what one looks for. The last is the error.
 local shapes = {
     function() return "info", "zigbee2mqtt", string.format("MQTT publish: topic 'zigbee2mqtt/sensor_%d', payload temperature=%.1f humidity=%d", pick(80), pick(400) / 10, pick(100)) end,
     function() return "info", "nginx", string.format("192.168.1.%d GET /api/states/%d 200 %d bytes in %d ms", pick(254), pick(9000), pick(90000), pick(400)) end,
@@ -29,7 +31,7 @@ local shapes = {
 }
 
 local function log()
-    local level, source, message = shapes[pick(#shapes)]()
+    local level, source, message = shapes[pick(has_errors and #shapes or #shapes - 1)]()
     return string.format(
         '{"timestamp":"2026-04-%02dT%02d:%02d:%02d.%03dZ","level":"%s","source":"%s","host":"pi-%02d","message":"%s"}',
         pick(30), pick(24) - 1, pick(60) - 1, pick(60) - 1, pick(1000) - 1, level, source, pick(8), message)

@@ -132,8 +132,9 @@ class Daemon:
         self.log.close()
 
 
-def wrk(port, path, batch, seed):
-    environment = {"PATH": os.environ["PATH"], "BATCH": str(batch), "SEED": str(seed)}
+def wrk(port, path, batch, seed, has_errors):
+    environment = {"PATH": os.environ["PATH"], "BATCH": str(batch), "SEED": str(seed),
+                   "ERRORS": "yes" if has_errors else "no"}
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{options.seconds}s", "--timeout", "10s",
                "-s", os.path.join(HERE, "ingest.lua"), f"http://127.0.0.1:{port}{path}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=options.seconds + 60)
@@ -161,14 +162,14 @@ def idle():
         daemon.stop()
 
 
-def load(path, batch, seed):
+def load(path, batch, seed, has_errors):
     """One run: nginx first, then the daemon with the same bodies, then the accounts."""
-    ceiling = wrk(options.nginx_port, path, batch, seed)
+    ceiling = wrk(options.nginx_port, path, batch, seed, has_errors)
     daemon = Daemon()
     try:
         sampler = daemon.watch_anonymous()
         before = daemon.cpu_seconds()
-        result = wrk(options.port, path, batch, seed)
+        result = wrk(options.port, path, batch, seed, has_errors)
         # wrk hangs up with requests under way; when the count stands still, they have all been taken or dropped.
         accepted, steady = -1, 0
         for _ in range(100):
@@ -263,16 +264,18 @@ def main():
 
     rows = []
     if options.what in ("single", "all"):
-        rows.append(("one a request", "/ingest", 1))
+        # Two rows: the sender of an error waits for a commit, so the second one shows how fast the disk syncs.
+        rows.append(("one a request, no errors", "/ingest", 1, False))
+        rows.append(("one a request, one in nine an error", "/ingest", 1, True))
     if options.what in ("batch", "all"):
-        rows.append(("100 a request", "/ingest/batch", 100))
-        rows.append(("1 000 a request", "/ingest/batch", 1000))
+        rows.append(("100 a request", "/ingest/batch", 100, True))
+        rows.append(("1 000 a request", "/ingest/batch", 1000, True))
     if rows:
         print("\n| logs | logs/s (lowest to highest) | requests/s | nginx `return 200`, requests/s | of nginx "
               "| p50 / p99 ms | CPU s per million logs | peak RSS / anonymous MB | in PostgreSQL |")
         print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
-    for label, path, batch in rows:
-        runs = [load(path, batch, seed) for seed in range(1, options.runs + 1)]
+    for label, path, batch, has_errors in rows:
+        runs = [load(path, batch, seed, has_errors) for seed in range(1, options.runs + 1)]
         ratio = statistics.median(run["requests_s"] / run["nginx_s"] for run in runs)
         accounted = all(run["accounted"] for run in runs)
         exact = exact and accounted
@@ -290,7 +293,7 @@ def main():
             if run["refused"] or run["errors"]:
                 print(f"  run {number}: {run['refused']} requests refused, {run['errors']} socket errors")
         if batch == 1:
-            marks.append(("single posts at least 0.4 of nginx", ratio >= 0.4))
+            marks.append((f"single posts at least 0.4 of nginx, {label}", ratio >= 0.4))
         if batch == 100:
             marks.append(("batches of 100 at least 500 000 logs/s", middle(runs, "logs_s") >= 500_000))
         marks.append((f"peak at most 48 MB, {label}", max(run["rss"] for run in runs) <= 48))
