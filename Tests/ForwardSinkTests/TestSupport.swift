@@ -164,7 +164,10 @@ extension Result where Success == SinkAnswer, Failure == SinkError {
 }
 
 /// Waits until `condition` holds, at most `limit`; says whether it came to hold.
-func eventually(_ limit: Duration = .seconds(20), _ condition: () async throws -> Bool) async rethrows -> Bool {
+///
+/// The limit is long because what brings the condition about may be a task, which waits behind all tests that were started: with
+/// a thousand of them on two cores that took more than 20 s.
+func eventually(_ limit: Duration = .seconds(120), _ condition: () async throws -> Bool) async rethrows -> Bool {
     let clock = ContinuousClock()
     let end = clock.now + limit
     while clock.now < end {
