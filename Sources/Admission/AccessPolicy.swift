@@ -109,11 +109,13 @@ package struct AccessPolicy: Sendable, Equatable {
         return token.isEmpty ? nil : ByteView(rebasing: token)
     }
 
-    /// Whether `Host` names this machine: `localhost` and names below it (RFC 6761, section 6.3), a name that was configured, or
-    /// any address. An address in a page's URL is where the page came from: no name was made to lead here.
+    /// Whether `Host` may name this machine: `localhost` and names below it (RFC 6761, section 6.3), a name that was configured,
+    /// any address, or a name without a dot. An address in a page's URL is where the page came from: no name was made to lead
+    /// here. And a stranger has no name without a dot: top-level domains have no addresses (RFC 7085), so such a name is one
+    /// that this machine or its network gave.
     func isOurs(host: ByteView) -> Bool {
         let name = Self.withoutPort(host)
-        if Self.isAddress(name) || Self.equals(name, "localhost") || Self.hasSuffix(name, ".localhost") { return true }
+        if Self.isAddress(name) || Self.isDotless(name) || Self.hasSuffix(name, ".localhost") { return true }
         return hostNames.contains { candidate in
             var candidate = candidate
             return candidate.withUTF8 { Self.equals(name, $0) }
@@ -125,6 +127,16 @@ package struct AccessPolicy: Sendable, Equatable {
             host[(colon + 1)...].allSatisfy({ (0x30...0x39).contains($0) })
         else { return host }
         return ByteView(rebasing: host[..<colon])
+    }
+
+    /// One label of letters, digits, hyphens and underscores.
+    private static func isDotless(_ name: ByteView) -> Bool {
+        !name.isEmpty
+            && name.allSatisfy { byte in
+                let isLetter = (0x61...0x7A).contains(lower(byte))
+                return isLetter || (0x30...0x39).contains(byte) || byte == UInt8(ascii: "-")
+                    || byte == UInt8(ascii: "_")
+            }
     }
 
     /// An IPv6 address in brackets, or what can be nothing but an IPv4 address: four numbers. A last label of digits is no name

@@ -61,7 +61,7 @@ struct AccessPolicyTests {
     @Test(arguments: [
         "localhost", "localhost:8004", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:8004", "[::1]", "[::1]:8004",
         "192.168.1.7",
-        "app.localhost", "pi", "PI:8004", "pi.lan",
+        "app.localhost", "pi", "PI:8004", "pi.lan", "x", "xlocalhost", "raspberrypi:8004", "my_pi-2",
     ])
     func `a name of this machine is served`(_ host: String) {
         let policy = AccessPolicy(hostNames: ["pi", "Pi.lan"])
@@ -72,9 +72,8 @@ struct AccessPolicyTests {
 
     @Test(arguments: [
         "attacker.example", "attacker.example:8004", "127.0.0.1.attacker.example", "localhost.attacker.example",
-        "xlocalhost",
         ".localhost.", "127.0.0", "1.2.3.4.5", "1.2.3.x", "127.0.0.1:8004.attacker.example", "[::1].attacker.example",
-        "[attacker.example]", "", ":8004", "pi.attacker.example", "apilan", "localhost:x",
+        "[attacker.example]", "", ":8004", "pi.attacker.example", "localhost:x",
     ])
     func `a page whose name was made to lead to this machine is turned away, also when it only reads`(_ host: String) {
         let policy = AccessPolicy(hostNames: ["pi", "pi.lan"])
