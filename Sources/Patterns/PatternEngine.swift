@@ -87,7 +87,7 @@ public struct PatternEngine: ~Copyable {
     /// masked and learned by this engine; what ``level(in:)`` said of it, or anything else that follows from its pattern
     /// alone, comes back as `level`.
     public mutating func remember(_ message: ByteView, number: Int, level: UInt8) {
-        guard RecentMessages.fits(message) else { return }
+        guard RecentMessages.fits(message), recent.wants(recentHash) else { return }
         conditions.add(redactor.conditions)
         conditions.add(normalizer.conditions)
         recent.insert(
