@@ -8,6 +8,8 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -18,6 +20,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     ],
     targets: [
@@ -67,6 +70,7 @@ let package = Package(
         ),
         .target(name: "HTTPClient", dependencies: [nioCore, nioPosix, nioHTTP1]),
         .target(name: "HTTPServing", dependencies: ["LogModel", "HTTPWire", nioCore, nioPosix]),
+        .target(name: "TLSServing", dependencies: [nioCore, nioTLS, nioSSL]),
         .target(
             name: "HTTPSource",
             dependencies: [
@@ -96,7 +100,7 @@ let package = Package(
             dependencies: [
                 "LogModel", "Patterns", "Delivery", "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor",
                 "SQLiteSpool", "PostgresSink", "HTTPClient", "ForwardSink", "HTTPServing", "HTTPSource",
-                "SystemdNotify", "CShims", "Admission", "Hashing",
+                "SystemdNotify", "CShims", "Admission", "Hashing", "TLSServing",
                 nioCore, nioPosix,
             ]
         ),

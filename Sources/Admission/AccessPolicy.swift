@@ -73,7 +73,6 @@ package struct AccessPolicy: Sendable, Equatable {
         guard let scope else { return .allowed(token: nil) }
         switch head.door {
         case .socket: return .allowed(token: nil)
-        case .certified where tokens == nil: return .allowed(token: nil)
         case .loopback, .network, .certified: break
         }
         guard let tokens else { return decideWithoutTokens(head) }
@@ -83,8 +82,9 @@ package struct AccessPolicy: Sendable, Equatable {
         return tokens.tokens[place].scopes.allows(scope) ? .allowed(token: place) : .denied(.scope)
     }
 
-    /// A page of a stranger's site can have a browser on this machine send requests here. It cannot read the answers, unless
-    /// its own name was made to lead here; and then that name is the `Host`.
+    /// A page of a stranger's site can have a browser on this machine send requests here, and a browser that has a client
+    /// certificate show it. It cannot read the answers, unless its own name was made to lead here; and then that name is the
+    /// `Host`.
     private func decideWithoutTokens(_ head: AccessHead) -> Decision {
         if head.door == .loopback, let host = head.host, !isOurs(host: host) { return .denied(.host) }
         guard !head.isSafe else { return .allowed(token: nil) }

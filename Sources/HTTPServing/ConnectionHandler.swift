@@ -32,6 +32,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// Lets go of this connection when it ends.
     private let server: HTTPServer
     private let door: HTTPDoor
+    /// How many connections without anything in front of HTTP take as much memory.
+    let weight: Int
     private var context: ChannelHandlerContext?
     private var phase = Phase.reading
     private var reader: RequestReader
@@ -69,9 +71,10 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var paceTick: UInt32 = 0
     private var paceByteCount = 0
 
-    init(server: HTTPServer, door: HTTPDoor) {
+    init(server: HTTPServer, door: HTTPDoor, weight: Int) {
         self.server = server
         self.door = door
+        self.weight = weight
         reader = RequestReader(bounds: server.requestBounds)
         idleSince = server.tick
         idleOrder = server.nextOrder()

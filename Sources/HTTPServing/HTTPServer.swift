@@ -34,6 +34,8 @@ package final class HTTPServer: @unchecked Sendable {
     private(set) var handler: any RequestHandler
     private var listeners: [any Channel] = []
     private var connections: [ConnectionHandler] = []
+    /// Of all connections together: how many plain ones would take as much memory.
+    private var connectionWeight = 0
     private var order: UInt64 = 0
     /// Connections that hold part of a body and may not read on until there is room, the one waiting longest first.
     private var waiting: [ConnectionHandler] = []
@@ -69,7 +71,8 @@ package final class HTTPServer: @unchecked Sendable {
     /// Opens one listening socket and returns the port it has (0 for a unix socket). Blocks: not to be called on the loop.
     ///
     /// - Parameter door: what the requests that come by it carry.
-    /// - Parameter wrap: adds handlers in front of HTTP to a connection's pipeline; on the loop, before anything is read.
+    /// - Parameter wrap: adds handlers in front of HTTP to a connection's pipeline; on the loop, before anything is read. Such a
+    ///   connection counts for ``HTTPServerBounds/wrappedConnectionWeight``.
     package func listen(on address: Address, door: HTTPDoor, wrap: Wrapper? = nil) throws(ListenError) -> Int {
         let bootstrap = ServerBootstrap(group: loop)
             .serverChannelOption(.backlog, value: 1024)
@@ -108,7 +111,8 @@ package final class HTTPServer: @unchecked Sendable {
             // none has more than one buffer.
             try options.setOption(.maxMessagesPerRead, value: 1)
         }
-        try channel.pipeline.syncOperations.addHandler(ConnectionHandler(server: self, door: door))
+        let weight = wrap == nil ? 1 : HTTPServerBounds.wrappedConnectionWeight
+        try channel.pipeline.syncOperations.addHandler(ConnectionHandler(server: self, door: door, weight: weight))
     }
 
     package static func text(_ address: Address) -> String {
@@ -132,7 +136,7 @@ package final class HTTPServer: @unchecked Sendable {
     /// that keeps connections it does not use must not keep out one that has something to say.
     func connectionOpened(_ connection: ConnectionHandler) -> Bool {
         guard !isClosed else { return false }
-        if connections.count >= bounds.connectionCountMax {
+        while connectionWeight + connection.weight > bounds.connectionCountMax {
             guard let oldest = longestIdle() else {
                 figures.connectionRefusedCount += 1
                 return false
@@ -144,6 +148,7 @@ package final class HTTPServer: @unchecked Sendable {
         }
         connection.index = connections.count
         connections.append(connection)
+        connectionWeight += connection.weight
         figures.connectionCount = connections.count
         figures.connectionOpenedCount += 1
         sweepLater()
@@ -164,6 +169,7 @@ package final class HTTPServer: @unchecked Sendable {
         release(connection)
         guard let index = connection.index else { return }
         connection.index = nil
+        connectionWeight -= connection.weight
         let last = connections.removeLast()
         if last !== connection {
             last.index = index
@@ -180,7 +186,7 @@ package final class HTTPServer: @unchecked Sendable {
 
     /// What one connection reads at once, at most, in bytes: less the more there are, as each keeps its buffer.
     var readByteCountMax: Int {
-        switch connections.count {
+        switch connectionWeight {
         case ...16: 64 * 1024
         case ...64: 16 * 1024
         case ...256: 8 * 1024
@@ -193,7 +199,7 @@ package final class HTTPServer: @unchecked Sendable {
     /// Less the more connections there are, as each takes some memory itself; never less than a quarter.
     private var bodyBytesInFlightMax: Int {
         let byteCountMax = bounds.bodyBytesInFlightMax
-        return max(byteCountMax / 4, byteCountMax - connections.count * Limits.connectionByteCount)
+        return max(byteCountMax / 4, byteCountMax - connectionWeight * Limits.connectionByteCount)
     }
 
     /// Whether a connection may hold so much of a request, with what it reads next. If not, it is told when it may.

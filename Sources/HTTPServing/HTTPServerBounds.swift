@@ -7,6 +7,9 @@ package struct HTTPServerBounds: Sendable {
     /// Of all requests that have not arrived whole; one of them may go past it.
     package var bodyBytesInFlightMax = Limits.bodyBytesInFlightMax
     package var connectionCountMax = Limits.connectionCountMax
+    /// What a connection within TLS counts for among these, so that there are at most 256: measured, 21 kB after its handshake and
+    /// 41 kB after a request of 20 kB, so 10 MB together.
+    static let wrappedConnectionWeight = 4
     package var requestReadTimeout = Limits.requestReadTimeout
     package var idleTimeout = Limits.connectionIdleTimeout
     /// How often connections are looked at; times are kept to within one of these.

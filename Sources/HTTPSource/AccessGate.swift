@@ -73,10 +73,9 @@ package struct AccessGate {
             }
         // Asked for every post: no header is looked for that cannot matter.
         let asksToken = policy.tokens != nil
-        let isOpen = door == .socket || door == .certified && !asksToken
         var head = AccessHead(door: door, isSafe: request.method == .get || request.method == .head)
-        if isOpen {
-            // Neither matters.
+        if door == .socket {
+            // None matters.
         } else if asksToken {
             head.authorization = request.header(.authorization)?.bytes
         } else {

@@ -370,6 +370,20 @@ extension Routes {
             "Requests answered, by status.",
             figures.answered.sorted { $0.key < $1.key }.map { ([("code", String($0.key))], $0.value) }
         )
+        let tls = facts.tls() ?? TLSFigures()
+        page.add(.counter, "logboom_tls_handshakes_total", "TLS handshakes that ended well.", tls.handshakeCount)
+        page.add(
+            .counter,
+            "logboom_tls_handshake_failures_total",
+            "TLS connections that came to nothing.",
+            tls.failureCount
+        )
+        page.add(
+            .gauge,
+            "logboom_tls_certificate_expiry_seconds",
+            "When the certificate ends, since 1970; 0 without one.",
+            tls.expirySecond
+        )
         page.add(
             .counter,
             "logboom_http_denied_total",

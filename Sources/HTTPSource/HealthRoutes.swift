@@ -79,7 +79,16 @@ extension Routes {
             let detail = "\(spool.deadLetterCount) dead letters: what a sink refuses for good; see logboom dead-letters"
             checks.append(Check(name: "dead_letters", status: .degraded, detail: detail))
         }
+        if let tls = facts.tls() { checks.append(certificateCheck(endingAt: tls.expirySecond)) }
         return checks
+    }
+
+    /// Two weeks before its end a certificate is a person's business: what renews it by itself has failed by then.
+    private func certificateCheck(endingAt second: Int) -> Check {
+        let rest = second - Int(scheduler.wallClock.nanoseconds / 1_000_000_000)
+        let days = rest / 86_400
+        let detail = rest <= 0 ? "the certificate expired" : "the certificate expires in \(days) days"
+        return Check(name: "certificate", status: rest < 14 * 86_400 ? .degraded : .healthy, detail: detail)
     }
 
     /// The store's state, asked for on its own connection, at most once a second, and waited for at most 1.5 s.

@@ -28,12 +28,25 @@ package struct HTTPFigures {
     mutating func count(_ status: HTTPStatus) { counters[status.rawValue - Self.firstStatus] += 1 }
 }
 
+/// What became of TLS handshakes; and of the certificate, what will.
+package struct TLSFigures: Sendable {
+    package var handshakeCount = 0
+    /// Refused by one side, not done in time, or no TLS at all.
+    package var failureCount = 0
+    /// When the certificate in force ends, in seconds since 1970.
+    package var expirySecond = 0
+
+    package init() {}
+}
+
 /// Facts about the process that the pages show and the collector does not know.
 package struct ServiceFacts: Sendable {
     /// `postgres` or `embedded`.
     package var storeName: String
     package var nodeID: NodeID
     package var startedAt: MonotonicTime
+    /// `nil` when no port speaks TLS. Asked on the loop.
+    package var tls: @Sendable () -> TLSFigures?
     /// What the spool file holds and may hold, in bytes; batches set aside; batches salvaged after damage.
     package var spoolFigures: @Sendable () -> SpoolFigures
     /// Standing complaints, each with what to do: a spool in memory only, a file that was set aside.
@@ -43,12 +56,14 @@ package struct ServiceFacts: Sendable {
         storeName: String,
         nodeID: NodeID,
         startedAt: MonotonicTime,
+        tls: @escaping @Sendable () -> TLSFigures? = { nil },
         complaints: @escaping @Sendable () -> [String],
         spoolFigures: @escaping @Sendable () -> SpoolFigures
     ) {
         self.storeName = storeName
         self.nodeID = nodeID
         self.startedAt = startedAt
+        self.tls = tls
         self.complaints = complaints
         self.spoolFigures = spoolFigures
     }

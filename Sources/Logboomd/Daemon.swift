@@ -18,6 +18,7 @@ internal import PostgresSink
 internal import SQLiteSpool
 internal import Settings
 internal import SystemdNotify
+internal import TLSServing
 internal import Telemetry
 
 /// The daemon put together: everything is made here, in the order of the data's way from back to front, and nothing is
@@ -43,6 +44,7 @@ final class Daemon: @unchecked Sendable {
     private let server: HTTPServer
     private let heartbeat: Heartbeat
     private let addresses: [String]
+    private let tls: TLSCell?
     private let passwordCell: PasswordCell?
     private var catalogueLearnedCount = 0
     private var acceptedBefore = 0
@@ -62,6 +64,10 @@ final class Daemon: @unchecked Sendable {
         let loop = group.next()
         let scheduler = EventLoopScheduler(loop)
         self.scheduler = scheduler
+
+        // What a person can put right without anything being begun comes first.
+        let tls = try TLSCell.start(settings.tls, log: log)
+        self.tls = tls
 
         // Spool and node.
         let spool = SpoolDatabase(
@@ -186,6 +192,7 @@ final class Daemon: @unchecked Sendable {
                 storeName: store.name,
                 nodeID: identity.id,
                 startedAt: scheduler.now,
+                tls: { tls?.figures },
                 complaints: { [replaced] in Self.complaints(spool.status.recovery, directory: directory) + replaced },
                 spoolFigures: { Self.figures(of: spool.status, spoolByteCountMax: spoolByteCountMax) }
             )
@@ -207,7 +214,7 @@ final class Daemon: @unchecked Sendable {
             handler: routes
         )
         routes.server = server
-        addresses = try Self.listen(settings.listen, server)
+        addresses = try Self.listen(settings.listen, server, tls)
     }
 
     private static func figures(of status: SpoolStatus, spoolByteCountMax: Int) -> SpoolFigures {
@@ -232,20 +239,29 @@ final class Daemon: @unchecked Sendable {
         return figures
     }
 
-    private static func listen(_ addresses: [ListenAddress], _ server: HTTPServer) throws(StartError) -> [String] {
+    private static func listen(
+        _ addresses: [ListenAddress],
+        _ server: HTTPServer,
+        _ tls: TLSCell?
+    ) throws(StartError) -> [String] {
         var texts: [String] = []
         for address in addresses {
             let target: HTTPServer.Address =
                 switch address {
-                case .tcp(let host, let port): .tcp(host: host, port: port)
+                case .tcp(let host, let port), .tls(let host, let port): .tcp(host: host, port: port)
                 case .unix(let path): .unix(path: path)
                 }
             do throws(HTTPServer.ListenError) {
-                let port = try server.listen(on: target, door: Self.door(of: address))
+                let cell = address.speaksTLS ? tls : nil
+                let wrap: HTTPServer.Wrapper? = cell.map { cell in
+                    { @Sendable channel in try channel.pipeline.syncOperations.addHandlers(cell.makeHandlers()) }
+                }
+                let port = try server.listen(on: target, door: Self.door(of: address, tls: cell), wrap: wrap)
+                let scheme = cell == nil ? "" : "tls:"
                 if case .tcp(let host, 0) = target {
-                    texts.append(HTTPServer.text(.tcp(host: host, port: port)))
+                    texts.append(scheme + HTTPServer.text(.tcp(host: host, port: port)))
                 } else {
-                    texts.append(HTTPServer.text(target))
+                    texts.append(scheme + HTTPServer.text(target))
                 }
             } catch {
                 let advice = error.isInUse ? "; is logboomd running already? Another LISTEN makes room" : ""
@@ -255,10 +271,11 @@ final class Daemon: @unchecked Sendable {
         return texts
     }
 
-    private static func door(of address: ListenAddress) -> HTTPDoor {
+    private static func door(of address: ListenAddress, tls: TLSCell?) -> HTTPDoor {
         switch address {
         case .unix: .socket
-        case .tcp: address.isLoopback ? .loopback : .network
+        case .tcp, .tls:
+            if let tls, tls.asksCertificate { .certified } else { address.isLoopback ? .loopback : .network }
         }
     }
 
@@ -384,8 +401,10 @@ final class Daemon: @unchecked Sendable {
     private func reload() {
         SystemdNotify.reloading()
         let result = source.load()
+        let identity = tls?.readAgain()
         group.next().execute { [self] in
             apply(result)
+            if let identity { tls?.apply(identity, log) }
             SystemdNotify.ready()
         }
     }

@@ -4,6 +4,8 @@ import Glibc
 package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
     /// `host` is an address, without brackets, or a name; port 0 lets the system choose one.
     case tcp(host: String, port: Int)
+    /// The same with TLS in any case; without it, a port speaks TLS when other machines reach it and there is a certificate.
+    case tls(host: String, port: Int)
     /// An absolute path of at most 107 bytes.
     case unix(path: String)
 
@@ -16,6 +18,7 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .tls(let host, let port): "tls:\(ListenAddress.tcp(host: host, port: port))"
         case .unix(let path): "unix:\(path)"
         }
     }
@@ -25,7 +28,7 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
     package var isLoopback: Bool {
         switch self {
         case .unix: return true
-        case .tcp(let host, _):
+        case .tcp(let host, _), .tls(let host, _):
             if host == "localhost" { return true }
             if let bytes = Self.addressBytes(host, family: AF_INET) { return bytes[0] == 127 }
             if let bytes = Self.addressBytes(host, family: AF_INET6) {
@@ -35,7 +38,31 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// `nil` for a unix socket.
+    package var port: Int? {
+        switch self {
+        case .tcp(_, let port), .tls(_, let port): port
+        case .unix: nil
+        }
+    }
+
+    /// Whether it speaks TLS where there is a certificate.
+    package var speaksTLS: Bool {
+        switch self {
+        case .tcp: !isLoopback
+        case .tls: true
+        case .unix: false
+        }
+    }
+
     init(_ text: String) throws(ValueProblem) {
+        if text.hasPrefix("tls:") {
+            guard case .tcp(let host, let port) = try ListenAddress(String(text.dropFirst(4))) else {
+                throw ValueProblem("\(quoted(text)) has no host:port after \"tls:\"")
+            }
+            self = .tls(host: host, port: port)
+            return
+        }
         if text.hasPrefix("unix:") {
             let path = String(text.dropFirst(5))
             guard path.hasPrefix("/") else {

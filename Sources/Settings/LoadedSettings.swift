@@ -45,6 +45,7 @@ package struct LoadedSettings: Sendable, Equatable {
         // The ports stay as they are until the restart, and so does what let them be opened.
         let wouldOpen =
             settings.access.tokens == nil && !old.settings.isInsecureAllowed
+            && old.settings.tls?.clientAuthority == nil
             && old.settings.listen.contains { !$0.isLoopback }
         let applied = changed.filter { key in
             key.isReloadable && !(isOtherServer && key.definition.section == .postgres)

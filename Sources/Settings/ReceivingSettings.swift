@@ -9,7 +9,7 @@ extension SettingDefinition {
             standard: .derived(shown: "127.0.0.1:8004"),
             explanation:
                 "Where logs are received; by default also the unix socket /run/logboom/logboom.sock where it can be made.",
-            allowed: "host:port, [IPv6]:port and unix:/PATH, up to 16, with commas between them",
+            allowed: "host:port, [IPv6]:port, tls:host:port and unix:/PATH, up to 16, with commas between them",
             read: { (draft, text) throws(ValueProblem) in
                 var addresses: [ListenAddress] = []
                 for part in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -17,7 +17,7 @@ extension SettingDefinition {
                     guard !word.isEmpty else { throw ValueProblem("an address is missing beside a comma") }
                     let address = try ListenAddress(word)
                     // Port 0 may repeat: each asks for a free port of its own.
-                    if case .tcp(_, 0) = address {
+                    if address.port == 0 {
                         addresses.append(address)
                         continue
                     }
@@ -77,6 +77,36 @@ extension SettingDefinition {
                 running.access.tokens = new.access.tokens
                 running.access.tokensFile = new.access.tokensFile
             }
+        ),
+        SettingDefinition(
+            key: .tlsCertificate,
+            section: .receiving,
+            standard: .unset,
+            explanation:
+                "The certificate chain, in PEM; with it, ports that other machines reach, and tls: ones, speak TLS.",
+            allowed: "an absolute path",
+            read: { (draft, text) throws(ValueProblem) in draft.tlsCertificate = try Value.absolutePath(text) },
+            show: { $0.tlsCertificate ?? "" }
+        ),
+        SettingDefinition(
+            key: .tlsKey,
+            section: .receiving,
+            standard: .unset,
+            explanation: "The private key of the certificate, in PEM and without a passphrase.",
+            allowed: "an absolute path",
+            read: { (draft, text) throws(ValueProblem) in draft.tlsKey = try Value.absolutePath(text) },
+            show: { $0.tlsKey ?? "" }
+        ),
+        SettingDefinition(
+            key: .tlsClientAuthority,
+            section: .receiving,
+            standard: .unset,
+            explanation: "Certificates, in PEM, one of which must vouch for a client's own; unset, clients need none.",
+            allowed: "an absolute path",
+            read: { (draft, text) throws(ValueProblem) in
+                draft.tlsClientAuthority = try Value.absolutePath(text)
+            },
+            show: { $0.tlsClientAuthority ?? "" }
         ),
         SettingDefinition(
             key: .httpBodyLimit,

@@ -53,11 +53,21 @@ package struct AccessSettings: Sendable, Equatable {
     package var policy: AccessPolicy { AccessPolicy(tokens: tokens, hostNames: hostNames) }
 }
 
+/// The files of TLS. Their content is read when the daemon starts, and at SIGHUP.
+package struct TLSSettings: Sendable, Equatable {
+    package var certificate: String
+    package var key: String
+    /// `nil`: clients need no certificate.
+    package var clientAuthority: String?
+}
+
 /// Everything `logboomd` is told, checked and immutable. Made only by ``SettingsLoader``.
 package struct Settings: Sendable, Equatable {
     /// 1...16 different addresses.
     package var listen: [ListenAddress]
     package var access: AccessSettings
+    /// `nil`: no port speaks TLS.
+    package var tls: TLSSettings?
     /// Absolute path of the folder that holds the spool and the embedded store. Not created here.
     package var stateDirectory: String
     /// `nil`: the embedded store is the sink.

@@ -371,18 +371,56 @@ private struct Loading {
     /// The front door stands open for those only whom somebody let in.
     private mutating func checkListening() {
         let reachable = draft.listen.filter { !$0.isLoopback }
-        guard !reachable.isEmpty, draft.tokensFile == nil, tokens == nil, !draft.allowInsecure else { return }
+        let isGuarded = draft.tokensFile != nil || tokens != nil || tls?.clientAuthority != nil
+        guard !reachable.isEmpty, !isGuarded, !draft.allowInsecure else { return }
         let addresses = reachable.map { quoted($0.description) }.joined(separator: ", ")
         problem(
             .listen,
             "\(addresses) can be reached from other machines, and nothing says who may read and write logs there. Make a "
                 + "token (logboom token new NAME --file /etc/logboom/tokens) and set TOKENS_FILE=/etc/logboom/tokens; or "
-                + "listen on 127.0.0.1; or set ALLOW_INSECURE=true if a firewall or a proxy keeps strangers out"
+                + "ask for client certificates with TLS_CERTIFICATE, TLS_KEY and TLS_CLIENT_CA; or listen on 127.0.0.1; or "
+                + "set ALLOW_INSECURE=true if a firewall or a proxy keeps strangers out"
         )
+    }
+
+    private mutating func checkTLS() {
+        let given: [(key: SettingKey, isSet: Bool)] = [
+            (.tlsCertificate, draft.tlsCertificate != nil), (.tlsKey, draft.tlsKey != nil),
+            (.tlsClientAuthority, draft.tlsClientAuthority != nil),
+        ]
+        if tls == nil {
+            for (key, isSet) in given where isSet {
+                problem(key, "has no effect alone: TLS needs both TLS_CERTIFICATE and TLS_KEY")
+            }
+            for address in draft.listen {
+                guard case .tls = address else { continue }
+                problem(.listen, "\(quoted(address.description)) needs TLS_CERTIFICATE and TLS_KEY")
+            }
+        } else if !draft.listen.contains(where: \.speaksTLS) {
+            warnings.append(
+                SettingsProblem(
+                    origin: origins[.tlsCertificate],
+                    key: SettingKey.tlsCertificate.rawValue,
+                    "has no effect: no address in LISTEN is reached from other machines, or begins with tls:"
+                )
+            )
+        }
+        let plain = draft.listen.filter { !$0.isLoopback && !($0.speaksTLS && tls != nil) }
+        if tokens != nil, let address = plain.first {
+            warnings.append(
+                SettingsProblem(
+                    origin: origins[.listen],
+                    key: SettingKey.listen.rawValue,
+                    "tokens that come to \(quoted(address.description)) can be read on the way; TLS_CERTIFICATE and TLS_KEY "
+                        + "prevent it"
+                )
+            )
+        }
     }
 
     private mutating func checkRelations() {
         checkListening()
+        checkTLS()
         if draft.postgresPoolMin > draft.postgresPoolMax {
             let isMaxGiven = origins[.postgresPoolMax] != .standard
             problem(
@@ -432,10 +470,20 @@ private struct Loading {
 
     // MARK: Results
 
+    private func accessSettings() -> AccessSettings {
+        AccessSettings(tokens: tokens?.set, tokensFile: tokens?.file, hostNames: draft.hostNames)
+    }
+
+    private var tls: TLSSettings? {
+        guard let certificate = draft.tlsCertificate, let key = draft.tlsKey else { return nil }
+        return TLSSettings(certificate: certificate, key: key, clientAuthority: draft.tlsClientAuthority)
+    }
+
     private func settings() -> Settings {
         Settings(
             listen: draft.listen,
-            access: AccessSettings(tokens: tokens?.set, tokensFile: tokens?.file, hostNames: draft.hostNames),
+            access: accessSettings(),
+            tls: tls,
             stateDirectory: draft.stateDirectory,
             postgres: draft.postgresHost.map { host in
                 DatabaseSettings(

@@ -7,6 +7,9 @@ struct SettingsDraft: Sendable {
     var allowInsecure = false
     var hostNames: [String] = []
     var tokensFile: String?
+    var tlsCertificate: String?
+    var tlsKey: String?
+    var tlsClientAuthority: String?
     var httpBodyLimit = 0
     var postgresHost: String?
     var postgresPort = 0

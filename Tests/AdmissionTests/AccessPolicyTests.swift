@@ -117,6 +117,8 @@ struct AccessPolicyTests {
 
     @Test func `a verified certificate is enough, and a browser that has one still posts for nobody else`() {
         #expect(decide(open, .admin, Sender(door: .certified, host: "x")) == allowed)
+        let forAnother = Sender(door: .certified, host: "x", origin: "https://attacker.example", site: "cross-site")
+        #expect(decide(open, .admin, forAnother) == .denied(.crossSite))
     }
 
     // MARK: With tokens

@@ -121,6 +121,12 @@ enum Rules {
             system: edge
         ),
         Rule(
+            target: "TLSServing",
+            layer: .adapter,
+            products: ["NIOCore", "NIOTLS", "NIOSSL"],
+            system: edge
+        ),
+        Rule(
             target: "HTTPSource",
             layer: .adapter,
             targets: [
@@ -151,7 +157,7 @@ enum Rules {
                 "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor", "SQLiteSpool", "PostgresSink",
                 "ForwardSink",
                 "HTTPClient",
-                "HTTPServing", "HTTPSource", "SystemdNotify", "CShims", "Hashing",
+                "HTTPServing", "HTTPSource", "SystemdNotify", "CShims", "Hashing", "TLSServing",
             ]),
             products: ["NIOCore", "NIOPosix"],
             system: edge
@@ -197,6 +203,7 @@ enum Rules {
             only: ["HTTPClient", "ForwardSink", "PipelineTesting"],
             "HTTP is spoken in one server and one client, and the server reads with HTTPWire (docs/decisions/0012)"
         ),
+        Guest("NIOSSL", only: ["TLSServing"], "TLS is put before the server's handlers in one place"),
         Guest("ArgumentParser", only: ["LogboomCommand"], "the daemon's options are its settings"),
         Guest(
             "Foundation",

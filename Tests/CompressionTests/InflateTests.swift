@@ -67,7 +67,17 @@ import Testing
         #expect(expanded(bomb, .gzip, 8 << 20) == .failure(.tooLarge))
         // It says itself how large it is. The bound is loose for busy machines; opening it takes a hundred times as long.
         #expect(ContinuousClock.now - started < .milliseconds(50))
-        #expect(expanded(raw([UInt8](repeating: 32, count: 16 << 20)), .deflate, 1 << 20) == .failure(.tooLarge))
+    }
+
+    @Test func `a bomb that does not say how large it is is refused as well, from its first byte past the bound`() {
+        let bomb = raw([UInt8](repeating: 32, count: 16 << 20))
+        for byteCountMax in [0, 1, 32 * 1024 - 1, 32 * 1024, 32 * 1024 + 1, 1 << 20, (16 << 20) - 1] {
+            #expect(expanded(bomb, .deflate, byteCountMax) == .failure(.tooLarge))
+        }
+        if case .success(let bytes) = expanded(bomb, .deflate, 16 << 20) { #expect(bytes.count == 16 << 20) }
+        // What is damaged behind the bound is not looked at.
+        #expect(expanded(Array(bomb.dropLast(4)), .deflate, 1 << 20) == .failure(.tooLarge))
+        #expect(expanded(Array(bomb.dropLast(4)), .deflate) == .failure(.tooLarge))
     }
 
     @Test func `one that says less than it holds gets no further than it said`() {

@@ -46,7 +46,9 @@ struct ReloadTests {
                 .retentionDays, .storeLimit, .logLevel,
             ]
         )
-        let changed = Set(Self.changes.map(\.key)).union([.postgresPasswordFile, .tokensFile])
+        let changed = Set(Self.changes.map(\.key)).union([
+            .postgresPasswordFile, .tokensFile, .tlsCertificate, .tlsKey, .tlsClientAuthority,
+        ])
         #expect(changed == Set(SettingKey.allCases))
     }
 
@@ -118,5 +120,18 @@ struct ReloadTests {
         #expect(old.reloaded(with: insecure).settings.access == old.settings.access)
         let local = try loaded(tokens: Self.line, "LISTEN=127.0.0.1:8004")
         #expect(local.reloaded(with: new).settings.access.tokens == nil)
+    }
+
+    @Test func `other files of TLS wait for the restart, and a port stays guarded by the authority it was opened with`()
+        throws
+    {
+        let tls = ["TLS_CERTIFICATE=/c", "TLS_KEY=/k", "TLS_CLIENT_CA=/a"]
+        let old = try loaded(["LISTEN=0.0.0.0:8004"] + tls)
+        let new = try loaded(["LISTEN=0.0.0.0:8004", "TLS_CERTIFICATE=/d", "TLS_KEY=/l", "TLS_CLIENT_CA=/b"])
+        #expect(new.reloadDifferences(from: old).needsRestart == [.tlsCertificate, .tlsKey, .tlsClientAuthority])
+        #expect(old.reloaded(with: new).settings == old.settings)
+        let guarded = try loaded(tokens: Self.line, "LISTEN=0.0.0.0:8004", tls[0], tls[1], tls[2])
+        let open = try loaded(tokens: nil, "LISTEN=0.0.0.0:8004", tls[0], tls[1], tls[2])
+        #expect(open.reloadDifferences(from: guarded).applied == [.tokensFile], "certificates still keep strangers out")
     }
 }

@@ -46,6 +46,9 @@ struct SettingBoundsTests {
             good: [],
             bad: ["relative", "/a\nb", "/" + String(repeating: "p", count: 4000)]
         ),
+        Row(key: .tlsCertificate, good: [], bad: ["relative", "/a\nb"]),
+        Row(key: .tlsKey, good: [], bad: ["relative"]),
+        Row(key: .tlsClientAuthority, good: [], bad: ["relative"]),
         Row(
             key: .httpBodyLimit,
             good: ["1024", "1K", "8M", "16M"],

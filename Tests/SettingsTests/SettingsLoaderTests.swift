@@ -102,7 +102,7 @@ struct SettingsLoaderTests {
                 "flag: DURABLE: there is no such key",
                 "flag: --set needs KEY=VALUE, as in --set BATCH_SIZE=500",
                 "b.conf:1: LISTEN: \"8004\" has no port; write host:port, as in 127.0.0.1:8004; allowed: "
-                    + "host:port, [IPv6]:port and unix:/PATH, up to 16, with commas between them",
+                    + "host:port, [IPv6]:port, tls:host:port and unix:/PATH, up to 16, with commas between them",
                 "a.conf:1: BATCH_SIZE: 0 is out of range; allowed: 1 to 100000",
                 "flag: SPOOL_LIMIT: \"1\" is out of range; allowed: 1M to 1024G",
                 "environment: LOG_LEVEL: \"loud\" is no level; allowed: trace, debug, info, notice, warn, error, fatal",
@@ -227,6 +227,50 @@ struct SettingsLoaderTests {
         #expect(errors.first?.contains("ALLOW_INSECURE=true") == true)
         #expect(errors.first?.contains("logboom token new NAME --file /etc/logboom/tokens") == true)
         #expect(load("LISTEN=\(address)", "ALLOW_INSECURE=true").settings?.listen.count == 1)
+    }
+
+    @Test func `TLS needs both of its files, and what cannot have an effect is said`() {
+        let files = ["TLS_CERTIFICATE=/c", "TLS_KEY=/k"]
+        let alone = "has no effect alone: TLS needs both TLS_CERTIFICATE and TLS_KEY"
+        for key in ["TLS_CERTIFICATE", "TLS_KEY", "TLS_CLIENT_CA"] {
+            #expect(load("\(key)=/f").errors == ["flag: \(key): \(alone)"])
+        }
+        #expect(
+            load("LISTEN=tls:127.0.0.1:1").errors == [
+                "flag: LISTEN: \"tls:127.0.0.1:1\" needs TLS_CERTIFICATE and TLS_KEY"
+            ]
+        )
+        #expect(
+            load("LISTEN=127.0.0.1:1", files[0], files[1]).warnings == [
+                "flag: TLS_CERTIFICATE: has no effect: no address in LISTEN is reached from other machines, or begins with tls:"
+            ]
+        )
+        #expect(load("LISTEN=tls:unix:/s").errors.count == 1)
+        #expect(load("LISTEN=tls:127.0.0.1:1", files[0], files[1]).warnings.isEmpty)
+        #expect(load("LISTEN=tls:[::1]:1", files[0], files[1]).settings?.listen == [.tls(host: "::1", port: 1)])
+    }
+
+    @Test
+    func
+        `a port that other machines reach is guarded by an authority for clients, and not by a certificate of its own`()
+    {
+        let files = ["LISTEN=0.0.0.0:1", "TLS_CERTIFICATE=/c", "TLS_KEY=/k"]
+        #expect(load(files[0], files[1], files[2]).errors.first?.contains("can be reached from other machines") == true)
+        let settings = load(files[0], files[1], files[2], "TLS_CLIENT_CA=/a").settings
+        #expect(settings?.tls == TLSSettings(certificate: "/c", key: "/k", clientAuthority: "/a"))
+        #expect(settings?.listen.first?.speaksTLS == true)
+    }
+
+    @Test func `tokens that would come over plain HTTP from other machines are worth a warning`() {
+        let line = "a \(String(repeating: "0a", count: 32)) ingest"
+        func warnings(_ flags: String...) -> [String] {
+            var input = SettingsLoader.Input(environment: home, flags: flags + ["TOKENS_FILE=/t"])
+            input.readTokens = { _ in .success(Array(line.utf8)) }
+            return SettingsLoader.load(input).warnings
+        }
+        #expect(warnings("LISTEN=0.0.0.0:1").first?.contains("can be read on the way") == true)
+        #expect(warnings("LISTEN=127.0.0.1:1").isEmpty)
+        #expect(warnings("LISTEN=0.0.0.0:1", "TLS_CERTIFICATE=/c", "TLS_KEY=/k").isEmpty)
     }
 
     @Test func `a body may not be larger than the memory budget, and its default gives way`() {
