@@ -29,6 +29,9 @@ final class Daemon: @unchecked Sendable {
     private static let stopDeadline = Duration.milliseconds(4500)
     /// Of it, what connections get to close.
     private static let closePatience = Duration.seconds(1)
+    /// Of it, how long requests are still taken on connections that were open: a sender that posts a few times a second has
+    /// learned by then that it must connect anew, which is to the next process where systemd holds the socket.
+    private static let farewellPatience = Duration.milliseconds(250)
 
     private let log: Log
     private let source: SettingsSource
@@ -207,7 +210,7 @@ final class Daemon: @unchecked Sendable {
             handler: routes
         )
         routes.server = server
-        addresses = try Self.listen(settings.listen, server)
+        addresses = try Listening.open(settings, passed: PassedSocket.all(), on: server, log: log)
     }
 
     private static func figures(of status: SpoolStatus, spoolByteCountMax: Int) -> SpoolFigures {
@@ -230,36 +233,6 @@ final class Daemon: @unchecked Sendable {
         figures.diskRefusalCount = status.diskRefusalCount
         figures.lastFailure = status.lastFailure
         return figures
-    }
-
-    private static func listen(_ addresses: [ListenAddress], _ server: HTTPServer) throws(StartError) -> [String] {
-        var texts: [String] = []
-        for address in addresses {
-            let target: HTTPServer.Address =
-                switch address {
-                case .tcp(let host, let port): .tcp(host: host, port: port)
-                case .unix(let path): .unix(path: path)
-                }
-            do throws(HTTPServer.ListenError) {
-                let port = try server.listen(on: target, door: Self.door(of: address))
-                if case .tcp(let host, 0) = target {
-                    texts.append(HTTPServer.text(.tcp(host: host, port: port)))
-                } else {
-                    texts.append(HTTPServer.text(target))
-                }
-            } catch {
-                let advice = error.isInUse ? "; is logboomd running already? Another LISTEN makes room" : ""
-                throw StartError(description: "\(error.description)\(advice)", exitCode: EX_UNAVAILABLE)
-            }
-        }
-        return texts
-    }
-
-    private static func door(of address: ListenAddress) -> HTTPDoor {
-        switch address {
-        case .unix: .socket
-        case .tcp: address.isLoopback ? .loopback : .network
-        }
     }
 
     private static func configuration(_ settings: Settings) -> Collector.Configuration {
@@ -342,9 +315,13 @@ final class Daemon: @unchecked Sendable {
         let promise = loop.makePromise(of: Bool.self)
         loop.execute { [self] in
             server.stopListening()
-            collector.stop { [self] in
-                keepCatalogue()
-                close { promise.succeed(true) }
+            let patienceEnd = NIODeadline.now() + .nanoseconds(Self.farewellPatience.nanoseconds)
+            whenConnectionsAreGone(until: patienceEnd) { [self] in
+                server.closeIdleConnections()
+                collector.stop { [self] in
+                    keepCatalogue()
+                    close { promise.succeed(true) }
+                }
             }
         }
         loop.scheduleTask(in: .nanoseconds(Self.stopDeadline.nanoseconds)) { promise.succeed(false) }
@@ -378,6 +355,11 @@ final class Daemon: @unchecked Sendable {
             if !isClosed { log.notice("not waiting for a connection whose server does not answer") }
             spool.close(completion: completion)
         }
+    }
+
+    private func whenConnectionsAreGone(until deadline: NIODeadline, _ then: @escaping @Sendable () -> Void) {
+        guard server.figures.connectionCount > 0, NIODeadline.now() < deadline else { return then() }
+        group.next().scheduleTask(in: .milliseconds(10)) { [self] in whenConnectionsAreGone(until: deadline, then) }
     }
 
     /// Reads the configuration again, on the main thread; what follows from it happens on the event loop.

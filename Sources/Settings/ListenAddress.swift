@@ -35,6 +35,16 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whether a socket that listens on `other`, an address or a path, is what this one asks for: `localhost` is either
+    /// loopback address, and the spellings of one IPv6 address are the same.
+    package func isServed(by other: ListenAddress) -> Bool {
+        if self == other { return true }
+        guard case .tcp(let host, let port) = self, case .tcp(let held, port) = other else { return false }
+        if host == "localhost" { return held == "127.0.0.1" || held == "::1" }
+        let bytes = Self.addressBytes(host, family: AF_INET6)
+        return bytes != nil && bytes == Self.addressBytes(held, family: AF_INET6)
+    }
+
     init(_ text: String) throws(ValueProblem) {
         if text.hasPrefix("unix:") {
             let path = String(text.dropFirst(5))

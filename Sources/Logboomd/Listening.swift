@@ -1,0 +1,119 @@
+internal import Glibc
+internal import HTTPServing
+internal import Settings
+internal import SystemdNotify
+internal import Telemetry
+
+/// A listening socket that systemd opened for this process (`logboomd.socket`, sd_listen_fds(3)).
+struct PassedSocket {
+    var name: String
+    var descriptor: CInt
+    /// `nil`: not a socket on which HTTP could be served.
+    var address: ListenAddress?
+
+    /// Those of this process. Call once: the descriptors belong to whoever takes them.
+    static func all() -> [PassedSocket] {
+        SystemdNotify.listenDescriptors().map { name, descriptor in
+            let address = HTTPServer.listeningAddress(of: descriptor).map { ListenAddress($0) }
+            return PassedSocket(name: name, descriptor: descriptor, address: address)
+        }
+    }
+}
+
+/// Opens what `LISTEN` names, on sockets passed by systemd as far as these have the same addresses.
+///
+/// A passed socket that `LISTEN` does not name is served too: systemd goes on holding it whatever this process does, and who
+/// connects to a socket that nobody reads waits for ever.
+enum Listening {
+    /// The addresses as texts, in the order of `LISTEN`, then those that only systemd named.
+    static func open(
+        _ settings: Settings,
+        passed: [PassedSocket],
+        on server: HTTPServer,
+        log: Log
+    ) throws(StartError) -> [String] {
+        var texts: [String] = []
+        var left: [(address: ListenAddress, descriptor: CInt)] = []
+        for socket in passed {
+            guard let address = socket.address else {
+                log.warning("a socket passed by systemd as \(socket.name) is not one that listens: it is not used")
+                close(socket.descriptor)
+                continue
+            }
+            guard address.isLoopback || settings.isInsecureAllowed || settings.access.tokens != nil else {
+                throw StartError(
+                    description:
+                        "systemd passed a socket on \(address), which other machines can reach; as in LISTEN, that "
+                        + "needs tokens (TOKENS_FILE) or ALLOW_INSECURE",
+                    exitCode: EX_CONFIG
+                )
+            }
+            left.append((address, socket.descriptor))
+        }
+        let held = left.map(\.address)
+        for wanted in settings.listen {
+            let socket = left.firstIndex { wanted.isServed(by: $0.address) }.map { left.remove(at: $0) }
+            texts.append(
+                try open(socket?.address ?? wanted, descriptor: socket?.descriptor, on: server, held: held)
+            )
+        }
+        for socket in left {
+            texts.append(try open(socket.address, descriptor: socket.descriptor, on: server, held: held))
+            log.notice(
+                "\(socket.address) is served because systemd holds it (logboomd.socket); LISTEN does not name it"
+            )
+        }
+        return texts
+    }
+
+    private static func open(
+        _ address: ListenAddress,
+        descriptor: CInt?,
+        on server: HTTPServer,
+        held: [ListenAddress]
+    ) throws(StartError) -> String {
+        let target: HTTPServer.Address =
+            switch address {
+            case .tcp(let host, let port): .tcp(host: host, port: port)
+            case .unix(let path): .unix(path: path)
+            }
+        do throws(HTTPServer.ListenError) {
+            let port = try server.listen(on: target, door: door(of: address), descriptor: descriptor)
+            guard case .tcp(let host, 0) = target else { return HTTPServer.text(target) }
+            return HTTPServer.text(.tcp(host: host, port: port))
+        } catch {
+            throw StartError(description: error.description + advice(error, address, held), exitCode: EX_UNAVAILABLE)
+        }
+    }
+
+    private static func door(of address: ListenAddress) -> HTTPDoor {
+        switch address {
+        case .unix: .socket
+        case .tcp: address.isLoopback ? .loopback : .network
+        }
+    }
+
+    private static func advice(_ error: HTTPServer.ListenError, _ address: ListenAddress, _ held: [ListenAddress])
+        -> String
+    {
+        guard error.isInUse else { return "" }
+        guard case .tcp(_, let port) = address,
+            let holder = held.first(where: { if case .tcp(_, port) = $0 { true } else { false } })
+        else {
+            return "; is logboomd running already? Another LISTEN makes room"
+        }
+        return
+            "; logboomd.socket holds \(holder), which leaves no room for a wider address on that port. Name the address "
+            + "there: systemctl edit logboomd.socket, and in section [Socket] the lines ListenStream= and "
+            + "ListenStream=\(address)"
+    }
+}
+
+extension ListenAddress {
+    fileprivate init(_ address: HTTPServer.Address) {
+        switch address {
+        case .tcp(let host, let port): self = .tcp(host: host, port: port)
+        case .unix(let path): self = .unix(path: path)
+        }
+    }
+}
