@@ -113,7 +113,7 @@ final class Daemon: @unchecked Sendable {
             let postgresReader = PostgresReader(server)
             store = sink
             reader = postgresReader
-            threads.append(sink)
+            threads += [sink, postgresReader]
             closeReader = { postgresReader.close(completion: $0) }
             closeReaderWhenIdle = { postgresReader.closeWhenIdle() }
             passwordCell = cell
@@ -141,6 +141,7 @@ final class Daemon: @unchecked Sendable {
         if let node = settings.analyticsNode {
             // Encoding and compressing a drained span takes milliseconds: not on the event loop.
             let thread = BlockingThread(name: "sink-forward")
+            threads.append(WatchedThread(thread: thread, threadName: "sink-forward", silenceMax: .seconds(60)))
             let address = HTTPAddress(host: node.host, port: node.port, basePath: node.basePath)
             lanes.append(lane(.forward, ForwardSink(address, on: group, perform: { thread.perform($0) })))
         }
