@@ -108,9 +108,7 @@ let package = Package(
             name: "LogboomCommand",
             dependencies: [
                 "LogModel", "JSONBytes", "RecordDecoding", "Patterns", "Admission", "Hashing", "Settings", "HTTPClient",
-                argumentParser,
-                nioCore,
-                nioPosix,
+                "CShims", argumentParser, nioCore, nioPosix,
             ]
         ),
 

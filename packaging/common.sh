@@ -238,6 +238,16 @@ need_postgres_server() {
     [ -n "$(postgres_bin)" ] || die "apt-get installed postgresql, yet there is no initdb in /usr/lib/postgresql/*/bin."
 }
 
+# The archive that this machine's apt reads Debian from.
+debian_mirror() {
+    local found
+    found=$({ sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources
+        sed -n 's/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*\) .*/\2/p' /etc/apt/sources.list; } 2>/dev/null |
+        grep -E '/debian/?$' | head -n 1) || true
+    [ -n "$found" ] || die "apt on this machine has no Debian archive in its sources."
+    printf '%s\n' "$found"
+}
+
 # ---- network
 
 port_is_busy() {

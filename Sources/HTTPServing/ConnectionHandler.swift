@@ -287,7 +287,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// The head is there: asks whether the request is wanted. False when nothing more is to be read now.
     private func begin(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
         let head = reader.head
-        isKeptAlive = head.isKeptAlive && !isInputEnded
+        isKeptAlive = head.isKeptAlive && !isInputEnded && !server.isDraining
         isHead = head.method == .head
         switch bytes.withUnsafeReadableBytes({ server.handler.admit(HTTPHead(head, $0, door)) }) {
         case .refused(let refusal):

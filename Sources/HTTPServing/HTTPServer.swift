@@ -43,6 +43,8 @@ package final class HTTPServer: @unchecked Sendable {
     private var favoured: ConnectionHandler?
     private var isWatching = false
     private var isSweeping = false
+    /// No more connections are taken, and each answer is the last on its connection.
+    private(set) var isDraining = false
     private var isClosed = false
     /// When the two heads were made, in seconds since 1970.
     private var headSecond: Int64 = -1
@@ -73,7 +75,14 @@ package final class HTTPServer: @unchecked Sendable {
     /// - Parameter door: what the requests that come by it carry.
     /// - Parameter wrap: adds handlers in front of HTTP to a connection's pipeline; on the loop, before anything is read. Such a
     ///   connection counts for ``HTTPServerBounds/wrappedConnectionWeight``.
-    package func listen(on address: Address, door: HTTPDoor, wrap: Wrapper? = nil) throws(ListenError) -> Int {
+    /// - Parameter descriptor: a socket that listens on `address` already, opened by whoever started this process. It is the
+    ///   server's from then on; to close it ends nothing for those who hold it too.
+    package func listen(
+        on address: Address,
+        door: HTTPDoor,
+        wrap: Wrapper? = nil,
+        descriptor: CInt? = nil
+    ) throws(ListenError) -> Int {
         let bootstrap = ServerBootstrap(group: loop)
             .serverChannelOption(.backlog, value: 1024)
             // A burst of new connections is taken in one turn of the loop.
@@ -85,10 +94,18 @@ package final class HTTPServer: @unchecked Sendable {
             let channel: any Channel
             switch address {
             case .tcp(let host, let port):
-                channel = try bootstrap.serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                    .bind(host: host, port: port).wait()
+                let bootstrap = bootstrap.serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                if let descriptor {
+                    channel = try bootstrap.withBoundSocket(descriptor).wait()
+                } else {
+                    channel = try bootstrap.bind(host: host, port: port).wait()
+                }
             case .unix(let path):
-                channel = try UnixSocketFile.prepare(path) { try bootstrap.bind(unixDomainSocketPath: path).wait() }
+                if let descriptor {
+                    channel = try bootstrap.withBoundSocket(descriptor).wait()
+                } else {
+                    channel = try UnixSocketFile.prepare(path) { try bootstrap.bind(unixDomainSocketPath: path).wait() }
+                }
             }
             try loop.submit { self.listeners.append(channel) }.wait()
             return channel.localAddress?.port ?? 0
@@ -122,12 +139,19 @@ package final class HTTPServer: @unchecked Sendable {
         }
     }
 
-    /// Takes no more connections; those with a request under way get their answer first. On the loop.
+    /// Takes no more connections. What comes on those that are open is still answered, and told that it is the last: a
+    /// client whose request crosses our close would see an error, and could not know whether it counted. On the loop.
     package func stopListening() {
-        isClosed = true
+        isDraining = true
         for listener in listeners { listener.close(promise: nil) }
         listeners = []
-        for connection in connections where connection.isIdle || connection.isStreaming { connection.close() }
+        for connection in connections where connection.isStreaming { connection.close() }
+    }
+
+    /// Closes connections on which nothing is under way; the others once they have their answer. On the loop.
+    package func closeIdleConnections() {
+        isClosed = true
+        for connection in connections where connection.isIdle { connection.close() }
     }
 
     // MARK: Connections (on the loop)

@@ -21,7 +21,7 @@ struct LogboomCommand: ParsableCommand {
         version: "logboom \(logboomVersion)",
         subcommands: [
             Top.self, Status.self, Flush.self, Tail.self, PatternsCommand.self, DeadLetters.self, TokenCommand.self,
-            Config.self, Version.self,
+            Config.self, Doctor.self, Wear.self, Version.self,
         ]
     )
 }

@@ -30,6 +30,9 @@ final class Daemon: @unchecked Sendable {
     private static let stopDeadline = Duration.milliseconds(4500)
     /// Of it, what connections get to close.
     private static let closePatience = Duration.seconds(1)
+    /// Of it, how long requests are still taken on connections that were open: a sender that posts a few times a second has
+    /// learned by then that it must connect anew, which is to the next process where systemd holds the socket.
+    private static let farewellPatience = Duration.milliseconds(250)
 
     private let log: Log
     private let source: SettingsSource
@@ -116,7 +119,7 @@ final class Daemon: @unchecked Sendable {
             let postgresReader = PostgresReader(server)
             store = sink
             reader = postgresReader
-            threads.append(sink)
+            threads += [sink, postgresReader]
             closeReader = { postgresReader.close(completion: $0) }
             closeReaderWhenIdle = { postgresReader.closeWhenIdle() }
             passwordCell = cell
@@ -144,6 +147,7 @@ final class Daemon: @unchecked Sendable {
         if let node = settings.analyticsNode {
             // Encoding and compressing a drained span takes milliseconds: not on the event loop.
             let thread = BlockingThread(name: "sink-forward")
+            threads.append(WatchedThread(thread: thread, threadName: "sink-forward", silenceMax: .seconds(60)))
             let address = HTTPAddress(host: node.host, port: node.port, basePath: node.basePath)
             lanes.append(lane(.forward, ForwardSink(address, on: group, perform: { thread.perform($0) })))
         }
@@ -214,7 +218,7 @@ final class Daemon: @unchecked Sendable {
             handler: routes
         )
         routes.server = server
-        addresses = try Self.listen(settings.listen, server, tls)
+        addresses = try Listening.open(settings, passed: PassedSocket.all(), on: server, tls: tls, log: log)
     }
 
     private static func figures(of status: SpoolStatus, spoolByteCountMax: Int) -> SpoolFigures {
@@ -237,46 +241,6 @@ final class Daemon: @unchecked Sendable {
         figures.diskRefusalCount = status.diskRefusalCount
         figures.lastFailure = status.lastFailure
         return figures
-    }
-
-    private static func listen(
-        _ addresses: [ListenAddress],
-        _ server: HTTPServer,
-        _ tls: TLSCell?
-    ) throws(StartError) -> [String] {
-        var texts: [String] = []
-        for address in addresses {
-            let target: HTTPServer.Address =
-                switch address {
-                case .tcp(let host, let port), .tls(let host, let port): .tcp(host: host, port: port)
-                case .unix(let path): .unix(path: path)
-                }
-            do throws(HTTPServer.ListenError) {
-                let cell = address.speaksTLS ? tls : nil
-                let wrap: HTTPServer.Wrapper? = cell.map { cell in
-                    { @Sendable channel in try channel.pipeline.syncOperations.addHandlers(cell.makeHandlers()) }
-                }
-                let port = try server.listen(on: target, door: Self.door(of: address, tls: cell), wrap: wrap)
-                let scheme = cell == nil ? "" : "tls:"
-                if case .tcp(let host, 0) = target {
-                    texts.append(scheme + HTTPServer.text(.tcp(host: host, port: port)))
-                } else {
-                    texts.append(scheme + HTTPServer.text(target))
-                }
-            } catch {
-                let advice = error.isInUse ? "; is logboomd running already? Another LISTEN makes room" : ""
-                throw StartError(description: "\(error.description)\(advice)", exitCode: EX_UNAVAILABLE)
-            }
-        }
-        return texts
-    }
-
-    private static func door(of address: ListenAddress, tls: TLSCell?) -> HTTPDoor {
-        switch address {
-        case .unix: .socket
-        case .tcp, .tls:
-            if let tls, tls.asksCertificate { .certified } else { address.isLoopback ? .loopback : .network }
-        }
     }
 
     private static func configuration(_ settings: Settings) -> Collector.Configuration {
@@ -359,9 +323,13 @@ final class Daemon: @unchecked Sendable {
         let promise = loop.makePromise(of: Bool.self)
         loop.execute { [self] in
             server.stopListening()
-            collector.stop { [self] in
-                keepCatalogue()
-                close { promise.succeed(true) }
+            let patienceEnd = NIODeadline.now() + .nanoseconds(Self.farewellPatience.nanoseconds)
+            whenConnectionsAreGone(until: patienceEnd) { [self] in
+                server.closeIdleConnections()
+                collector.stop { [self] in
+                    keepCatalogue()
+                    close { promise.succeed(true) }
+                }
             }
         }
         loop.scheduleTask(in: .nanoseconds(Self.stopDeadline.nanoseconds)) { promise.succeed(false) }
@@ -395,6 +363,11 @@ final class Daemon: @unchecked Sendable {
             if !isClosed { log.notice("not waiting for a connection whose server does not answer") }
             spool.close(completion: completion)
         }
+    }
+
+    private func whenConnectionsAreGone(until deadline: NIODeadline, _ then: @escaping @Sendable () -> Void) {
+        guard server.figures.connectionCount > 0, NIODeadline.now() < deadline else { return then() }
+        group.next().scheduleTask(in: .milliseconds(10)) { [self] in whenConnectionsAreGone(until: deadline, then) }
     }
 
     /// Reads the configuration again, on the main thread; what follows from it happens on the event loop.

@@ -19,7 +19,13 @@ package final class ChildProcess: Sendable {
     ///   - arguments: the program's absolute path, then its arguments.
     ///   - environment: all of it; nothing is inherited but `PATH`, `HOME` and `TMPDIR`.
     ///   - input: what the program reads; `nil` for nothing.
-    package init(_ arguments: [String], environment: [String: String] = [:], input: String? = nil) throws {
+    ///   - descriptors: handed over as 3, 4 and so on, as systemd does it; they stay open here.
+    package init(
+        _ arguments: [String],
+        environment: [String: String] = [:],
+        input: String? = nil,
+        descriptors: [Int32] = []
+    ) throws {
         folder = try TemporaryDirectory()
         let inputPath = folder.file("stdin")
         try (input ?? "").write(toFile: inputPath, atomically: false, encoding: .utf8)
@@ -34,7 +40,13 @@ package final class ChildProcess: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, inputPath, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, folder.file("stdout"), O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, folder.file("stderr"), O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        closeInherited(&actions)
+        // First out of the way of the numbers that they are to have.
+        let passed = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, 200) }
+        defer { for descriptor in passed { close(descriptor) } }
+        closeInherited(&actions, but: passed)
+        for (index, descriptor) in passed.enumerated() {
+            posix_spawn_file_actions_adddup2(&actions, descriptor, 3 + Int32(index))
+        }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -144,9 +156,11 @@ package enum Wait {
 
 /// Sockets of other tests must not stay open because a program inherited them. A descriptor that is closed meanwhile is no
 /// error for posix_spawn(3).
-private func closeInherited(_ actions: inout posix_spawn_file_actions_t) {
+private func closeInherited(_ actions: inout posix_spawn_file_actions_t, but kept: [Int32] = []) {
     for name in (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? [] {
-        if let descriptor = Int32(name), descriptor > 2 { posix_spawn_file_actions_addclose(&actions, descriptor) }
+        if let descriptor = Int32(name), descriptor > 2, !kept.contains(descriptor) {
+            posix_spawn_file_actions_addclose(&actions, descriptor)
+        }
     }
 }
 

@@ -16,14 +16,16 @@ package final class DaemonProcess: Sendable {
     ///   - settings: over these: a free port and a unix socket, `STATE_DIRECTORY` in `state`, a window of an hour.
     ///   - arguments: after the program's name.
     ///   - launcher: a program with its arguments that becomes the daemon by exec(3), such as setpriv(1) or unshare(1).
+    ///   - sockets: handed over as systemd hands over those of a socket unit (sd_listen_fds(3)).
     package convenience init(
         _ settings: [String: String] = [:],
         arguments: [String] = [],
         launcher: [String] = [],
-        state: TemporaryDirectory? = nil
+        state: TemporaryDirectory? = nil,
+        sockets: [Int32] = []
     ) throws {
         let state = try state ?? TemporaryDirectory()
-        let child = try Self.launch(settings, arguments: arguments, launcher: launcher, state: state)
+        let child = try Self.launch(settings, arguments: arguments, launcher: launcher, state: state, sockets: sockets)
         try self.init(child, state: state)
     }
 
@@ -46,15 +48,26 @@ package final class DaemonProcess: Sendable {
         _ settings: [String: String] = [:],
         arguments: [String] = [],
         launcher: [String] = [],
-        state: TemporaryDirectory
+        state: TemporaryDirectory,
+        sockets: [Int32] = []
     ) throws -> ChildProcess {
         var environment = settings
+        var launcher = launcher
+        if !sockets.isEmpty {
+            environment["LISTEN_FDS"] = String(sockets.count)
+            // Only the process itself knows its number before it runs.
+            launcher = ["/bin/sh", "-c", #"LISTEN_PID=$$ exec "$@""#, "sh"] + launcher
+        }
         let standard = [
             "LISTEN": "127.0.0.1:0,unix:\(state.file("logboom.sock"))", "STATE_DIRECTORY": state.path,
             "LOG_FORMAT": "text", "AGGREGATION_WINDOW": "3600",
         ]
         environment.merge(standard) { given, _ in given }
-        return try ChildProcess(launcher + [try Programs.path("logboomd")] + arguments, environment: environment)
+        return try ChildProcess(
+            launcher + [try Programs.path("logboomd")] + arguments,
+            environment: environment,
+            descriptors: sockets
+        )
     }
 
     /// The port in "listens on 127.0.0.1:PORT".

@@ -5,9 +5,17 @@ package import LogModel
 package protocol Pingable: Sendable {
     /// Short name for messages, such as `spool`.
     var threadName: String { get }
-    /// How long it may be busy with one thing and still count as alive.
+    /// How long it may be busy with one thing and show nothing of itself, and still count as alive. Asked at every look, and
+    /// before ``signOfLifeCount``: it may depend on what the thread is doing.
     var silenceMax: Duration { get }
+    /// Grows while the thread is busy with one thing and gets on with it, or waits for others in turns.
+    var signOfLifeCount: Int { get }
     func ping(_ answer: @escaping @Sendable () -> Void)
+}
+
+extension Pingable {
+    /// None: what it does takes less than ``silenceMax``.
+    package var signOfLifeCount: Int { 0 }
 }
 
 /// The lanes there can be, one a sink. Raw values stand in the spool and in metrics: never change one.

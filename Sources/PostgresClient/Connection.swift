@@ -11,6 +11,7 @@ package final class Connection {
     private let connection: OpaquePointer
     private let target: String
     private let notices: NoticeCounter
+    private let lifeline: Lifeline?
     private var isOver = false
 
     /// How long to wait for an answer.
@@ -47,6 +48,7 @@ package final class Connection {
         target = parameters.target
         answerTimeout = parameters.answerTimeout
         notices = NoticeCounter()
+        lifeline = parameters.lifeline
         // Otherwise libpq prints them on standard error, where they would end up in the journal.
         unsafe PQsetNoticeProcessor(
             connection,
@@ -121,6 +123,9 @@ package final class Connection {
         var anonymous = parameters
         anonymous.password = nil
         let keywords = anonymous.keywords(address: nil, connectTimeout: timeout)
+        // libpq looks the name up by itself.
+        parameters.lifeline?.lookUpBegan()
+        defer { parameters.lifeline?.lookUpEnded() }
         return unsafe withCStrings(keywords) { names, values in
             unsafe PQpingParams(names, values, 0) == PQPING_OK
         }
@@ -190,10 +195,16 @@ extension Connection {
             }
             var descriptor = unsafe pollfd(fd: PQsocket(connection), events: events, revents: 0)
             guard descriptor.fd >= 0 else { throw lost(action) }
-            let count = unsafe poll(&descriptor, 1, Int32(min(left, 60_000)))
+            let count = unsafe poll(&descriptor, 1, Self.turn(of: left, lifeline))
+            lifeline?.beat()
             if count > 0 { return descriptor.revents }
             if count < 0, errno != EINTR { throw lost(action) }
         }
+    }
+
+    /// How long one turn of a wait may be, in milliseconds.
+    private static func turn(of left: Int64, _ lifeline: Lifeline?) -> Int32 {
+        Int32(min(left, lifeline?.interval.milliseconds ?? 60_000, 60_000))
     }
 
     /// CLOCK_MONOTONIC in milliseconds.
@@ -289,7 +300,8 @@ extension Connection {
             let events = Int16(state == PGRES_POLLING_READING ? POLLIN : POLLOUT)
             var descriptor = unsafe pollfd(fd: PQsocket(connection), events: events, revents: 0)
             let left = deadline - now()
-            let count = left <= 0 ? 0 : unsafe poll(&descriptor, 1, Int32(min(left, 60_000)))
+            let count = left <= 0 ? 0 : unsafe poll(&descriptor, 1, turn(of: left, parameters.lifeline))
+            parameters.lifeline?.beat()
             if count == 0, deadline <= now() {
                 unsafe PQfinish(connection)
                 let limit = parameters.connectTimeout.milliseconds
@@ -324,7 +336,9 @@ extension Connection {
         var hints = unsafe addrinfo()
         unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?
+        parameters.lifeline?.lookUpBegan()
         let code = unsafe getaddrinfo(parameters.host, nil, &hints, &list)
+        parameters.lifeline?.lookUpEnded()
         guard code == 0 else {
             throw connectError(parameters, nil, "look up the host: \(unsafe String(cString: gai_strerror(code)))")
         }

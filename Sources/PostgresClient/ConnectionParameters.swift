@@ -21,6 +21,8 @@ package struct ConnectionParameters: Sendable {
     /// Kept by us, for each answer. Longer than the server's own, so that it only fires when the network swallows packets:
     /// a proxy in between acknowledges them, and then neither keepalives nor TCP_USER_TIMEOUT see anything wrong.
     package var answerTimeout: Duration = .seconds(20)
+    /// Hears of every turn of a wait.
+    package var lifeline: Lifeline?
 
     package init(host: String, port: Int, database: String, user: String, password: String?, sslMode: String = "prefer")
     {

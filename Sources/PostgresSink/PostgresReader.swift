@@ -12,9 +12,10 @@ internal import PostgresClient
 package final class PostgresReader: PatternReader {
     private let thread = BlockingThread(name: "postgres-read")
     private let session: ReadSession
+    private let lifeline = Lifeline()
 
     package init(_ settings: PostgresSettings) {
-        session = ReadSession(settings)
+        session = ReadSession(settings, lifeline)
     }
 
     package func patterns(
@@ -46,16 +47,28 @@ package final class PostgresReader: PatternReader {
     }
 }
 
+extension PostgresReader: Pingable {
+    package var threadName: String { "postgres-read" }
+    package var silenceMax: Duration { lifeline.silenceMax }
+    package var signOfLifeCount: Int { lifeline.signCount }
+
+    package func ping(_ answer: @escaping @Sendable () -> Void) {
+        thread.perform(answer)
+    }
+}
+
 /// `@unchecked Sendable`: after `init` it is touched by the thread "postgres-read" alone.
 private final class ReadSession: @unchecked Sendable {
     private static let idleTimeMax: Duration = .seconds(60)
 
     private let settings: PostgresSettings
+    private let lifeline: Lifeline
     private var connection: Connection?
     private var lastUse = ContinuousClock.now
 
-    init(_ settings: PostgresSettings) {
+    init(_ settings: PostgresSettings, _ lifeline: Lifeline) {
         self.settings = settings
+        self.lifeline = lifeline
     }
 
     func patterns(_ query: PatternQuery) throws(SinkError) -> [PatternRow] {
@@ -111,7 +124,7 @@ private final class ReadSession: @unchecked Sendable {
         lastUse = ContinuousClock.now
         if let connection, connection.isUsable { return connection }
         connection = nil
-        let fresh = try Connection(settings.connectionParameters)
+        let fresh = try Connection(settings.connectionParameters(lifeline))
         _ = try fresh.run("SET default_transaction_read_only = on", action: "begin a read-only session")
         connection = fresh
         return fresh

@@ -41,8 +41,8 @@ package struct PostgresSettings: Sendable {
         self.poolMax = poolMax
     }
 
-    /// The parameters of one attempt, with the password as it is now.
-    var connectionParameters: ConnectionParameters {
+    /// The parameters of one attempt, with the password as it is now; `lifeline` hears of its waits.
+    func connectionParameters(_ lifeline: Lifeline) -> ConnectionParameters {
         var parameters = ConnectionParameters(
             host: host,
             port: port,
@@ -55,6 +55,14 @@ package struct PostgresSettings: Sendable {
         parameters.statementTimeout = statementTimeout
         parameters.lockTimeout = lockTimeout
         parameters.answerTimeout = answerTimeout
+        parameters.lifeline = lifeline
         return parameters
     }
+}
+
+extension Lifeline {
+    /// How long a thread that talks to PostgreSQL may show nothing of itself. Encoding a statement takes milliseconds; a minute
+    /// means that it hangs. The C library's resolver cannot be had in turns: with the usual `timeout:5 attempts:2` and three
+    /// servers that do not answer it takes 30 s a name (resolv.conf(5)), and `search` makes several names of one: eight here.
+    var silenceMax: Duration { isLookingUp ? .seconds(240) : .seconds(60) }
 }

@@ -15,14 +15,15 @@ package final class PostgresSink: Sink {
 
     private let thread = BlockingThread(name: "sink-postgres")
     private let writer: SinkSession
+    private let lifeline = Lifeline()
 
     package init(_ settings: PostgresSettings) {
-        writer = SinkSession(settings, Migrations.warehouse)
+        writer = SinkSession(settings, Migrations.warehouse, lifeline)
     }
 
     /// For tests of the migrator: other steps than ours.
     init(_ settings: PostgresSettings, migrations: [Migration]) {
-        writer = SinkSession(settings, migrations)
+        writer = SinkSession(settings, migrations, lifeline)
     }
 
     package func apply(
@@ -56,8 +57,9 @@ package final class PostgresSink: Sink {
 
 extension PostgresSink: Pingable {
     package var threadName: String { "sink-postgres" }
-    /// The first connection may rewrite an old table, for which the migrator allows half an hour.
-    package var silenceMax: Duration { SchemaMigrator.stepTimeout + .seconds(60) }
+    package var silenceMax: Duration { lifeline.silenceMax }
+    /// A server may take half an hour to rewrite an old table; the wait for it is one in turns.
+    package var signOfLifeCount: Int { lifeline.signCount }
 
     package func ping(_ answer: @escaping @Sendable () -> Void) {
         thread.perform(answer)
@@ -83,13 +85,15 @@ private final class SinkSession: @unchecked Sendable {
         """
 
     private let settings: PostgresSettings
+    private let lifeline: Lifeline
     private let migrator: SchemaMigrator
     private var connection: Connection?
     private var schemaIsSuspect = false
     private var patterns = PatternWriter()
 
-    init(_ settings: PostgresSettings, _ migrations: [Migration]) {
+    init(_ settings: PostgresSettings, _ migrations: [Migration], _ lifeline: Lifeline) {
         self.settings = settings
+        self.lifeline = lifeline
         migrator = SchemaMigrator(migrations: migrations)
     }
 
@@ -154,7 +158,7 @@ private final class SinkSession: @unchecked Sendable {
     }
 
     func probe() -> Bool {
-        Connection.ping(settings.connectionParameters, timeout: .seconds(2))
+        Connection.ping(settings.connectionParameters(lifeline), timeout: .seconds(2))
     }
 
     func forgetStreams(except live: [StreamID], _ node: NodeID) {
@@ -263,7 +267,7 @@ private final class SinkSession: @unchecked Sendable {
         connection = nil
         let fresh: Connection
         do throws(PostgresError) {
-            fresh = try Connection(settings.connectionParameters)
+            fresh = try Connection(settings.connectionParameters(lifeline))
         } catch {
             throw SinkError(error, .preparing)
         }

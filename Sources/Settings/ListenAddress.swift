@@ -46,6 +46,14 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// `nil` for a unix socket.
+    private var host: String? {
+        switch self {
+        case .tcp(let host, _), .tls(let host, _): host
+        case .unix: nil
+        }
+    }
+
     /// Whether it speaks TLS where there is a certificate.
     package var speaksTLS: Bool {
         switch self {
@@ -53,6 +61,17 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         case .tls: true
         case .unix: false
         }
+    }
+
+    /// Whether a socket that listens on `other`, an address or a path, is what this one asks for: `localhost` is either
+    /// loopback address, and the spellings of one IPv6 address are the same. TLS is no property of a socket.
+    package func isServed(by other: ListenAddress) -> Bool {
+        if self == other { return true }
+        guard case .tcp(let held, let heldPort) = other, heldPort == port, let host else { return false }
+        if host == held { return true }
+        if host == "localhost" { return held == "127.0.0.1" || held == "::1" }
+        let bytes = Self.addressBytes(host, family: AF_INET6)
+        return bytes != nil && bytes == Self.addressBytes(held, family: AF_INET6)
     }
 
     init(_ text: String) throws(ValueProblem) {

@@ -169,3 +169,40 @@ import Testing
         }
     }
 }
+
+@Suite struct DoctorProgramTests {
+    @Test func `doctor and wear look at a daemon, within seconds`() throws {
+        try withDaemon { daemon in
+            try daemon.postRecords(3)
+            let url = "http://127.0.0.1:\(daemon.port)"
+            let program = try Programs.path("logboom")
+            let doctor = try ChildProcess.run([program, "doctor", "--json", "--url", url])
+            let report = try #require(
+                try JSONSerialization.jsonObject(with: Data(doctor.output.utf8)) as? [String: Any]
+            )
+            let findings = try #require(report["findings"] as? [[String: Any]])
+            let checks = findings.compactMap { $0["check"] as? String }
+            for check in ["configuration", "daemon", "database", "disk", "wear", "clock", "pages", "journal"] {
+                #expect(checks.contains(check), "\(checks)")
+            }
+            #expect(findings.first { $0["check"] as? String == "daemon" }?["status"] as? String == "ok")
+            let wear = try ChildProcess.run([program, "wear", "--json", "--url", url])
+            #expect(wear.end == .exited(0), "\(wear.errors)")
+            let figures = try JSONSerialization.jsonObject(with: Data(wear.output.utf8)) as? [String: Any]
+            #expect(figures?["written_bytes"] is Int, "\(wear.output)")
+            #expect(figures?["year_bytes"] is NSNull, "\(wear.output)")
+        }
+    }
+
+    @Test func `doctor without a daemon ends soon, with 2 and what to do`() throws {
+        let program = try Programs.path("logboom")
+        // Nobody listens on port 1, and a socket that swallows everything is waited for no longer.
+        let refused = try ChildProcess.run([program, "doctor", "--url", "http://127.0.0.1:1"])
+        #expect(refused.end == .exited(2), "\(refused.output)")
+        #expect(refused.output.contains("systemctl start logboomd"), "\(refused.output)")
+        let proxy = try FaultProxy(to: 1)
+        proxy.blackHole()
+        let silent = try ChildProcess.run([program, "doctor", "--url", "http://127.0.0.1:\(proxy.port)"])
+        #expect(silent.end == .exited(2), "\(silent.output)")
+    }
+}

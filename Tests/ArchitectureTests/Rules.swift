@@ -167,6 +167,7 @@ enum Rules {
             layer: .executable,
             targets: [
                 "LogModel", "JSONBytes", "RecordDecoding", "Patterns", "Admission", "Hashing", "Settings", "HTTPClient",
+                "CShims",
             ],
             products: ["ArgumentParser", "NIOCore", "NIOPosix"],
             system: edge.union(["Foundation"])
