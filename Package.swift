@@ -85,8 +85,10 @@ let package = Package(
                 .embedInCode("spool/spool_0001_create.sql"),
                 .embedInCode("spool/spool_0002_merges.sql"),
                 .embedInCode("spool/spool_0003_sent.sql"),
+                .embedInCode("spool/spool_0004_positions.sql"),
                 .embedInCode("warehouse/warehouse_0001_create.sql"),
                 .embedInCode("warehouse/warehouse_0002_merges.sql"),
+                .embedInCode("warehouse/warehouse_0003_positions.sql"),
             ]
         ),
 
