@@ -76,6 +76,10 @@ let package = Package(
             resources: [.embedInCode("openapi.json")]
         ),
         .target(name: "SystemdNotify", dependencies: ["CSystemd"]),
+        .target(
+            name: "JournalSource",
+            dependencies: ["LogModel", "Patterns", "Ports", "BlockingExecutor", "CShims", "CSystemd"]
+        ),
         .target(name: "Settings", dependencies: ["LogModel", "Admission"]),
         .target(
             name: "Migrations",
@@ -98,7 +102,7 @@ let package = Package(
             dependencies: [
                 "LogModel", "Patterns", "Delivery", "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor",
                 "SQLiteSpool", "PostgresSink", "HTTPClient", "ForwardSink", "HTTPServing", "HTTPSource",
-                "SystemdNotify", "CShims", "Admission", "Hashing",
+                "SystemdNotify", "JournalSource", "CShims", "Admission", "Hashing",
                 nioCore, nioPosix,
             ]
         ),
@@ -164,6 +168,10 @@ let package = Package(
         .testTarget(
             name: "HTTPServingTests",
             dependencies: ["HTTPServing", "HTTPWire", "LogModel", "PipelineTesting", nioCore, nioPosix]
+        ),
+        .testTarget(
+            name: "JournalSourceTests",
+            dependencies: ["JournalSource", "Ports", "LogModel", "PipelineTesting"]
         ),
         .testTarget(
             name: "RecordDecodingTests",
