@@ -38,19 +38,23 @@ package struct ServiceFacts: Sendable {
     package var spoolFigures: @Sendable () -> SpoolFigures
     /// Standing complaints, each with what to do: a spool in memory only, a file that was set aside.
     package var complaints: @Sendable () -> [String]
+    /// How the reading of the system's journal goes.
+    package var journal: @Sendable () -> JournalFigures
 
     package init(
         storeName: String,
         nodeID: NodeID,
         startedAt: MonotonicTime,
         complaints: @escaping @Sendable () -> [String],
-        spoolFigures: @escaping @Sendable () -> SpoolFigures
+        spoolFigures: @escaping @Sendable () -> SpoolFigures,
+        journal: @escaping @Sendable () -> JournalFigures = { JournalFigures() }
     ) {
         self.storeName = storeName
         self.nodeID = nodeID
         self.startedAt = startedAt
         self.complaints = complaints
         self.spoolFigures = spoolFigures
+        self.journal = journal
     }
 }
 

@@ -436,6 +436,15 @@ private struct Loading {
         Settings(
             listen: draft.listen,
             access: AccessSettings(tokens: tokens?.set, tokensFile: tokens?.file, hostNames: draft.hostNames),
+            journal: JournalSettings(
+                reading: draft.journal,
+                units: draft.journalUnits,
+                severityMin: draft.journalPriority,
+                lookback: .seconds(draft.journalLookback),
+                wait: .seconds(draft.journalWait),
+                directory: draft.journalDirectory
+            ),
+            runtimeDirectory: firstPath("RUNTIME_DIRECTORY"),
             stateDirectory: draft.stateDirectory,
             postgres: draft.postgresHost.map { host in
                 DatabaseSettings(
