@@ -80,19 +80,31 @@ enum DisplayText {
     /// JSON of the daemon with everything that a terminal would obey written as `\uXXXX`: the same document, since such
     /// characters can stand in strings only.
     static func cleanJSON(_ bytes: [UInt8]) -> String {
-        var output = String.UnicodeScalarView()
-        for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
-            switch kind(of: scalar) {
-            case .control where scalar != "\n" && scalar != "\t" && scalar != "\r", .invisible:
-                for unit in String(scalar).utf16 {
-                    let digits = String(unit, radix: 16)
-                    let padding = String(repeating: "0", count: 4 - digits.count)
-                    output.append(contentsOf: ("\\u" + padding + digits).unicodeScalars)
+        // Nearly all of it is plain: taken over as it stands, in runs between what is not.
+        var output: [UInt8] = []
+        output.reserveCapacity(bytes.count)
+        var start = 0
+        while start < bytes.count {
+            let plainEnd = bytes[start...].firstIndex { !isPlain($0) } ?? bytes.count
+            output += bytes[start..<plainEnd]
+            start = bytes[plainEnd...].firstIndex(where: isPlain) ?? bytes.count
+            for scalar in String(decoding: bytes[plainEnd..<start], as: UTF8.self).unicodeScalars {
+                switch kind(of: scalar) {
+                case .control, .invisible:
+                    for unit in String(scalar).utf16 {
+                        let digits = String(unit, radix: 16)
+                        output += ("\\u" + String(repeating: "0", count: 4 - digits.count) + digits).utf8
+                    }
+                case .visible, .mark, .unknown: output += String(scalar).utf8
                 }
-            case .control, .visible, .mark, .unknown: output.append(scalar)
             }
         }
-        return String(output)
+        return String(decoding: output, as: UTF8.self)
+    }
+
+    /// Printable ASCII, and the line ends and tabs between the parts of a document.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        (0x20..<0x7F).contains(byte) || byte == 0x0A || byte == 0x09 || byte == 0x0D
     }
 
     private enum Kind {

@@ -100,7 +100,7 @@ struct PatternCounter: ~Copyable {
         let isStamp =
             message.count > 5 && message[5] == UInt8(ascii: " ") && message[0] >= 0x41 && message[1] &- 0x30 < 10
         if !isStamp, let level = engine.level(ofMasked: maskedHash) { return level }
-        let level = LevelIndex(Severity.found(in: message)).rawValue
+        let level = LevelIndex(engine.level(in: message)).rawValue
         engine.keep(level: level, ofMasked: maskedHash)
         return level
     }

@@ -7,13 +7,11 @@ extension MessageReader {
     func ipv4End(at start: Int) -> Int {
         var next = start
         for octet in 0..<4 {
-            var value = 0
-            let octetStart = next
-            while next - octetStart < 4, isDigit(next) {
-                value = value * 10 + Int(bytes[next] & 0x0F)
-                next += 1
-            }
-            guard next > octetStart, next - octetStart <= 3, value <= 255 else { return 0 }
+            let count = digitCount(at: next, max: 4)
+            guard count > 0, count <= 3 else { return 0 }
+            // Two digits are below 256 anyway.
+            if count == 3, !isNumber(at: next, count: 3, in: 0...255) { return 0 }
+            next += count
             if octet < 3 {
                 guard byte(next) == UInt8(ascii: ".") else { return 0 }
                 next += 1

@@ -178,7 +178,7 @@ public struct Aggregator: ~Copyable {
             }
         }
         record.message = engine.redact(message)
-        let severity = record.severity == nil ? Severity.found(in: record.message) : nil
+        let severity = record.severity == nil ? engine.level(in: record.message) : nil
         switch engine.learn(record.message, epoch: epoch) {
         case .known(let number):
             // Only a message in which nothing was redacted: one with a secret in it is kept nowhere.

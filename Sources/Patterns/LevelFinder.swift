@@ -8,8 +8,17 @@ extension Severity {
     /// `warning:`) or the first line of a crash. So `0 errors`, `failover`, `error_count=0` state nothing. The first
     /// statement wins. Reads at most 1 KiB and costs some twenty instructions a byte; never allocates.
     public static func found(in message: UnsafeBufferPointer<UInt8>) -> Severity? {
+        found(in: message, noting: nil)
+    }
+
+    /// The same; what was asked about the values of digits is noted.
+    static func found(in message: UnsafeBufferPointer<UInt8>, noting conditions: DigitConditions?) -> Severity? {
         guard let bytes = message.baseAddress, message.count > 0 else { return nil }
-        let finder = LevelFinder(bytes: bytes, end: min(message.count, LevelFinder.byteCountMax))
+        let finder = LevelFinder(
+            bytes: bytes,
+            end: min(message.count, LevelFinder.byteCountMax),
+            conditions: conditions
+        )
         return finder.priorityPrefix() ?? finder.klogPrefix() ?? finder.statement()
     }
 }
@@ -22,6 +31,7 @@ private struct LevelFinder {
 
     let bytes: UnsafePointer<UInt8>
     let end: Int
+    let conditions: DigitConditions?
 
     /// `<3>` as the kernel and syslog print it: the level is the priority modulo 8 (RFC 5424, section 6.2.1).
     func priorityPrefix() -> Severity? {
@@ -32,7 +42,9 @@ private struct LevelFinder {
             priority = priority * 10 + Int(bytes[index] & 0x0F)
             index += 1
         }
-        guard index > 1, index < end, bytes[index] == UInt8(ascii: ">"), priority <= 191 else { return nil }
+        guard index > 1, index < end, bytes[index] == UInt8(ascii: ">") else { return nil }
+        conditions?.needDigits(from: 1, to: index)
+        guard priority <= 191 else { return nil }
         return Severity(syslogPriority: priority & 7)
     }
 
@@ -141,6 +153,7 @@ private struct LevelFinder {
         let nextStart = next
         while next < end, isLetter(next) { next += 1 }
         if next == nextStart {
+            conditions?.needDigits(from: next, to: next + 1)
             return byte(next) == UInt8(ascii: "0") && !isWord(next + 1) && byte(wordEnd) == UInt8(ascii: ":")
         }
         for word: StaticString in [

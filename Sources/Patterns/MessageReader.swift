@@ -11,6 +11,8 @@ struct MessageReader {
     let end: Int
     let classes: UnsafePointer<ByteClass>
     let vocabulary: Vocabulary
+    /// Where rules note what they asked about the values of digits.
+    let conditions: DigitConditions
 
     /// Blanks behind the message, so that looking ahead needs not ask for the end at each byte. No rule looks further ahead
     /// than this of a byte that is no blank; the longest look is that of the dates, 20 bytes.
@@ -66,18 +68,37 @@ struct MessageReader {
         return index &- start
     }
 
-    /// The value of the `count` digits at `start`; `count` at most 9.
-    func number(at start: Int, count: Int) -> Int {
+    /// Whether the value of the `count` digits at `start`, three at most, lies in `range`. With ``isZero(_:)``,
+    /// ``needDigits(from:to:)`` and ``kindsOfName(from:to:)`` the only way to learn more of a digit than that it is one.
+    func isNumber(at start: Int, count: Int, in range: ClosedRange<Int>) -> Bool {
+        assert(count <= 3, "a range of more digits is not kept")
         var value = 0
         for index in start..<(start + count) {
             value = value * 10 + Int(byte(index) & 0x0F)
         }
-        return value
+        conditions.need(position: start, count: count, value: value, in: range)
+        return range.contains(value)
     }
 
+    /// Whether the byte at `index` is the digit 0.
+    func isZero(_ index: Int) -> Bool {
+        isDigit(index) && isNumber(at: index, count: 1, in: 0...0)
+    }
+
+    /// The digits in `start..<end` stay in the template as they are.
+    func needDigits(from start: Int, to end: Int) { conditions.needDigits(from: start, to: end) }
+
+    /// The kinds of a word without digits.
     @inline(__always)
     func kinds(from start: Int, to end: Int) -> Vocabulary.Kinds {
         vocabulary.kinds(of: bytes + start, count: end - start)
+    }
+
+    /// The kinds of a word that may have digits.
+    func kindsOfName(from start: Int, to end: Int) -> Vocabulary.Kinds {
+        guard vocabulary.knowsShape(of: bytes + start, count: end - start) else { return kinds(from: start, to: end) }
+        needDigits(from: start, to: end)
+        return kinds(from: start, to: end)
     }
 
     /// Whether the bytes at `start` are those of `text`, in this case.

@@ -46,7 +46,7 @@ extension MessageReader {
             return .value(.path, to: end)
         }
         guard run.classes.touches(.digit) else { return word(from: start, to: run.end, classes: run.classes) }
-        if kinds(from: start, to: run.end).contains(.technology) { return .literal(to: run.end) }
+        if kindsOfName(from: start, to: run.end).contains(.technology) { return .literal(to: run.end) }
         if !run.classes.touches([.plainLetter, .underscore, .joiner]) {
             // Letters and digits, all hexadecimal: short ones are as likely a word with a number.
             if run.end - start >= 6 { return .value(.hex, to: run.end) }
@@ -121,7 +121,7 @@ extension MessageReader {
             // `v2-beta` could be anything.
             return groups >= 2 ? nameRun(at: end + 1).end : 0
         }
-        if groups == 1, kinds(from: start, to: end).contains(.technology) { return 0 }
+        if groups == 1, kindsOfName(from: start, to: end).contains(.technology) { return 0 }
         return next.touches(.word) ? 0 : end
     }
 
@@ -226,6 +226,6 @@ extension MessageReader {
         }
         let after = end - start - before - digits
         if index == end, before >= 2, after >= 3, digits <= 2, hasPlainLetter { return true }
-        return kinds(from: start, to: end).contains(.technology)
+        return kindsOfName(from: start, to: end).contains(.technology)
     }
 }

@@ -24,6 +24,8 @@ public struct Normalizer: ~Copyable {
     private let template: UnsafeMutablePointer<UInt8>
     /// The message with blanks after it, so that the scan may read in blocks and needs not ask for the end at each byte.
     private let padded: UnsafeMutablePointer<UInt8>
+    /// What the last template depended on besides the shape of its message; valid until the next call.
+    let conditions = DigitConditions()
 
     public init(style: PlaceholderStyle = .angle) {
         classes = ByteClass.makeTable()
@@ -42,10 +44,12 @@ public struct Normalizer: ~Copyable {
         vocabulary.deallocate()
         template.deallocate()
         padded.deallocate()
+        conditions.deallocate()
     }
 
     /// Writes the template of `message` into memory owned by self and returns a view of it, valid until the next call.
     public mutating func normalize(_ message: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8> {
+        conditions.begin()
         guard let bytes = message.baseAddress, message.count > 0 else {
             return UnsafeBufferPointer(start: template, count: 0)
         }
@@ -55,7 +59,13 @@ public struct Normalizer: ~Copyable {
             MessageBlock.blank.store(at: padded + end + offset)
         }
         var pass = MaskingPass(
-            reader: MessageReader(bytes: padded, end: end, classes: classes, vocabulary: vocabulary),
+            reader: MessageReader(
+                bytes: padded,
+                end: end,
+                classes: classes,
+                vocabulary: vocabulary,
+                conditions: conditions
+            ),
             texts: texts,
             out: template
         )
@@ -126,6 +136,7 @@ struct MaskingPass {
         guard reader.byte(0) == UInt8(ascii: "<") else { return }
         let digits = reader.digitCount(at: 1, max: 4)
         guard (1...3).contains(digits), reader.byte(digits + 1) == UInt8(ascii: ">") else { return }
+        reader.needDigits(from: 1, to: digits + 1)
         copy(to: digits + 2)
     }
 
@@ -175,7 +186,8 @@ struct MaskingPass {
                 bytes: out,
                 end: count,
                 classes: reader.classes,
-                vocabulary: reader.vocabulary
+                vocabulary: reader.vocabulary,
+                conditions: reader.conditions
             )
             let close = reader.replaceableQuoteEnd(at: position, after: written, opening: texts.opening)
             if close > 0 {
@@ -399,6 +411,8 @@ struct MaskingPass {
                 write(placeholder)
                 return
             }
+            // Digits that stay tell two templates apart.
+            if chunk.flags.touches(.digit) { reader.needDigits(from: position, to: part.end) }
             if part.end > chunk.end {
                 skip(to: chunk.end)
                 copy(to: part.end)

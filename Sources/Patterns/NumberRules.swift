@@ -12,7 +12,7 @@ extension MessageReader {
         }
         let count = digitsEnd - start
         // A register or address printed with a fixed width (`00100758`): its column shows letters on other days.
-        if bytes[start] == UInt8(ascii: "0"), count == 8 || count == 16 || count == 32 {
+        if count == 8 || count == 16 || count == 32, isZero(start) {
             return .value(.hex, to: digitsEnd)
         }
         let context = kindsBefore(start)
@@ -38,9 +38,7 @@ extension MessageReader {
             // `1.24.0-1ubuntu2`, `2.0.0rc1`; but `82.68.222.194.dsl.example.org` is the name of a host.
             return byte(end) == UInt8(ascii: ".") ? self.name(at: start, name) : .value(.version, to: name.end)
         }
-        if groups == 1, byte(start) == UInt8(ascii: "0"), digitsEnd == start + 1,
-            byte(digitsEnd) | 0x20 == UInt8(ascii: "x")
-        {
+        if groups == 1, digitsEnd == start + 1, byte(digitsEnd) | 0x20 == UInt8(ascii: "x"), isZero(start) {
             let hexEnd = endOfRun(of: .hexDigit, from: digitsEnd + 1)
             if hexEnd > digitsEnd + 1, !isWord(hexEnd) { return .value(.hex, to: hexEnd) }
         }
@@ -64,7 +62,7 @@ extension MessageReader {
 
     /// Ten digits are seconds, 13 milliseconds, 16 and 19 micro- and nanoseconds since 1970, from 2001 to 2286.
     private func isEpoch(_ start: Int, _ count: Int) -> Bool {
-        (count == 10 || count == 13 || count == 16 || count == 19) && bytes[start] != UInt8(ascii: "0")
+        (count == 10 || count == 13 || count == 16 || count == 19) && !isZero(start)
     }
 
     /// `85%`, `30 ms`, `12 MB`: a number that ended at `end`, with its unit behind it.

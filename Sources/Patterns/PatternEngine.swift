@@ -13,6 +13,8 @@ public struct PatternEngine: ~Copyable {
     private let classifier = Classifier()
     private let again: UnsafeMutablePointer<UInt8>
     private let recent = RecentMessages()
+    /// What the outcome for the message at hand depended on besides its shape.
+    private let conditions = DigitConditions()
     /// The message without escape sequences; touched only when there are any.
     private let unescaped: UnsafeMutablePointer<UInt8>
     /// What a pattern speaks of, by its number, and for which template and source that was found out.
@@ -34,6 +36,7 @@ public struct PatternEngine: ~Copyable {
     deinit {
         again.deallocate()
         recent.deallocate()
+        conditions.deallocate()
         unescaped.deallocate()
     }
 
@@ -55,7 +58,7 @@ public struct PatternEngine: ~Copyable {
         return redactor.redact(ByteView(start: unescaped, count: count))
     }
 
-    /// A message that is the same, byte for byte, as one of the last few hundred.
+    /// A message that is the same as one of the last few thousand, but perhaps for digits that do not matter.
     public struct Recalled {
         /// As ``TemplateMiner/Outcome/known(_:)`` says it.
         public let number: Int
@@ -68,24 +71,35 @@ public struct PatternEngine: ~Copyable {
     @inline(__always)
     public mutating func recall(_ message: ByteView, epoch: UInt64) -> Recalled? {
         guard RecentMessages.fits(message) else { return nil }
-        recentHash = TextHash.hash(message)
+        guard let bytes = message.baseAddress else { return nil }
+        recentHash = TextHash.hashShape(bytes, message.count)
         guard let entry = recent.find(message, hash: recentHash),
             miner.use(Int(entry.number), stamp: entry.stamp, epoch: epoch)
-        else { return nil }
+        else {
+            conditions.begin()
+            return nil
+        }
         return Recalled(number: Int(entry.number), level: entry.level)
     }
     private var recentHash: UInt64 = 0
 
-    /// Keeps a message for ``recall(_:epoch:)``, which was asked for it just now. Only one in which nothing was redacted, and
-    /// the pattern it was learned to be; `level` comes back.
+    /// Keeps a message for ``recall(_:epoch:)``. It was asked for just now, then redacted, in which nothing was replaced, and
+    /// masked and learned by this engine; what ``level(in:)`` said of it, or anything else that follows from its pattern
+    /// alone, comes back as `level`.
     public mutating func remember(_ message: ByteView, number: Int, level: UInt8) {
-        guard RecentMessages.fits(message) else { return }
+        guard RecentMessages.fits(message), recent.wants(recentHash) else { return }
+        conditions.add(redactor.conditions)
+        conditions.add(normalizer.conditions)
         recent.insert(
             message,
             hash: recentHash,
-            RecentMessages.Entry(number: Int32(number), stamp: miner.stamp(of: number), level: level)
+            RecentMessages.Entry(number: Int32(number), stamp: miner.stamp(of: number), level: level),
+            conditions
         )
     }
+
+    /// The level that the message states, found in it as ``Severity/found(in:)`` does.
+    public mutating func level(in message: ByteView) -> Severity? { Severity.found(in: message, noting: conditions) }
 
     /// The value of an attribute without its secrets, valid until the next call.
     public mutating func redact(_ attribute: AttributeView) -> ByteView {
@@ -105,6 +119,7 @@ public struct PatternEngine: ~Copyable {
     /// NUL, whatever the message: a template goes into merges and the catalogue as it is, and names its pattern.
     public mutating func mask(_ message: ByteView) -> ByteView {
         if TextSurvey.isPlainLine(message) { return mask(clean: message, isLine: true) }
+        conditions.needAll()
         guard !UTF8Repair.isClean(message) else { return mask(clean: message, isLine: false) }
         var repaired: [UInt8] = []
         UTF8Repair.append(message, to: &repaired, byteCountMax: Limits.messageByteCountMax)
@@ -113,7 +128,10 @@ public struct PatternEngine: ~Copyable {
 
     /// `isLine`: there is no line feed in it.
     private mutating func mask(clean message: ByteView, isLine: Bool) -> ByteView {
-        if Self.mayBeStructured(message), let template = structured.template(of: message, normalizer: &normalizer) {
+        let mayBeStructured = Self.mayBeStructured(message)
+        // Reading data masks its values one by one, and asks about numbers in its own way.
+        if mayBeStructured { conditions.needAll() }
+        if mayBeStructured, let template = structured.template(of: message, normalizer: &normalizer) {
             return template
         }
         let template = normalizer.normalize(isLine ? message : Headline.of(message))

@@ -198,7 +198,7 @@ extension MessageReader {
         var dot = nameEnd - 1
         while dot > start, nameEnd - dot <= 8, bytes[dot] != UInt8(ascii: ".") { dot -= 1 }
         guard dot > start, bytes[dot] == UInt8(ascii: "."), isWord(dot - 1),
-            kinds(from: dot + 1, to: nameEnd).contains(.fileExtension)
+            kindsOfName(from: dot + 1, to: nameEnd).contains(.fileExtension)
         else { return nil }
         return positionEnd(after: nameEnd)
     }

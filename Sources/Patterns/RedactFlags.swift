@@ -10,6 +10,7 @@ extension SecretReader {
         case .strong, .token, .unlessPath: break
         case .none, .opaque, .signature, .authorization, .cookie, .digest, .code, .wireless: return .none
         }
+        conditions.needAll()
         guard markerEnd(at: position + 1) == 0 else { return .none }
         // Only when the element is closed: `<password>` also stands for a value in a usage text.
         var close = position + 1

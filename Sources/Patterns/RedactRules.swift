@@ -121,6 +121,7 @@ extension SecretReader {
     /// The secret in the value that begins at or after `position`. `isProse`: what stands before could be a sentence and
     /// a colon. `name` is where the name ends.
     func value(at position: Int, of meaning: SecretKeys.Meaning, isProse: Bool, name: Int) -> SecretFinding {
+        conditions.needAll()
         var start = position
         // A value may stand in a column; 64 blanks are a wide one. It does not stand in another line.
         let limit = min(end, start + 64)

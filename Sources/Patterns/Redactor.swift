@@ -25,6 +25,8 @@ public struct Redactor: ~Copyable {
     /// The last bytes of a message, with blanks after them: the scan reads in steps of 16.
     private let tail: UnsafeMutableRawPointer
     private let hash: SipHash?
+    /// What the last answer depended on besides the shape of the message; valid until the next call.
+    let conditions = DigitConditions()
 
     /// Values replaced since the start.
     public private(set) var redactionCount = 0
@@ -46,11 +48,13 @@ public struct Redactor: ~Copyable {
         first.deallocate()
         second.deallocate()
         tail.deallocate()
+        conditions.deallocate()
     }
 
     /// The message with its secrets replaced: `text` itself when there are none, which is the usual case, else a view of
     /// memory owned by self, valid until the next call.
     public mutating func redact(_ text: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8> {
+        conditions.begin()
         guard let bytes = text.baseAddress, text.count > 0 else { return text }
         var end = text.count
         // Whoever cut it at the same bound may have left out up to three bytes of a scalar.
@@ -73,7 +77,7 @@ public struct Redactor: ~Copyable {
     /// Whether the value of an attribute with this name is a secret as a whole, whatever it looks like.
     public func isSecretKey(_ key: UnsafeBufferPointer<UInt8>) -> Bool {
         guard let bytes = key.baseAddress else { return false }
-        let reader = SecretReader(bytes: bytes, end: key.count, kinds: kinds, endings: endings)
+        let reader = SecretReader(bytes: bytes, end: key.count, kinds: kinds, endings: endings, conditions: conditions)
         switch SecretKeys.meaning(of: reader, endingAt: key.count) {
         case .strong, .unlessPath, .token, .authorization, .cookie, .code: return true
         case .opaque: return !reader.isWord("auth", from: max(0, key.count - 4), to: key.count)
@@ -122,7 +126,7 @@ public struct Redactor: ~Copyable {
         _ end: Int,
         to target: UnsafeMutablePointer<UInt8>
     ) -> Int {
-        var reader = SecretReader(bytes: bytes, end: end, kinds: kinds, endings: endings)
+        var reader = SecretReader(bytes: bytes, end: end, kinds: kinds, endings: endings, conditions: conditions)
         var output = RedactedText(source: bytes, target: target, capacity: Self.keptByteCountMax, hash: hash)
         let raw = UnsafeRawPointer(bytes)
         let last = (end - 1) & ~(SecretTriggers.stride - 1)

@@ -22,6 +22,7 @@ extension SecretReader {
             index += 1
         }
         guard at > 0 else { return webhook(from: start) }
+        conditions.needAll()
         addressesDone = max(addressesDone, endOfRun(of: .token68, from: at + 1, max: 256))
         if firstColon > 0 {
             let extent = (firstColon + 1)..<at

@@ -130,10 +130,12 @@ extension SecretReader {
     private func isCard(from start: Int, to finish: Int) -> Bool {
         // Most numbers of this length are moments and identifiers, and begin as no card does.
         let prefix = leadingDigits(from: start)
+        conditions.needDigits(from: start, to: start + 4)
         guard
             isIssued(prefix: prefix, count: 13) || isIssued(prefix: prefix, count: 14)
                 || isIssued(prefix: prefix, count: 15) || isIssued(prefix: prefix, count: 16)
         else { return false }
+        conditions.needDigits(from: start, to: finish)
         var sum = 0
         var count = 0
         var isAllSame = true
@@ -182,6 +184,7 @@ extension SecretReader {
         }
         let count = ibanByteCount(bytes[start], bytes[start + 1])
         guard count > 0 else { return .none }
+        conditions.needAll()
         var index = start
         var seen = 0
         // A single pass: the remainder of the number that ISO 7064 makes of the text, with the first four at the end.

@@ -71,6 +71,9 @@ struct SecretReader {
     let end: Int
     let kinds: UnsafePointer<Kind>
     let endings: UnsafePointer<UInt64>
+    /// Where rules note what they asked about the values of digits: all that look at a value note all of it, so that no
+    /// secret is taken for another message that was harmless.
+    let conditions: DigitConditions
     /// Where the text begins that is not settled yet.
     var floor = 0
     /// Words that begin before here were looked at.
@@ -80,8 +83,15 @@ struct SecretReader {
     /// Addresses that begin before here belong to a URL.
     var addressesDone = 0
 
-    init(bytes: UnsafePointer<UInt8>, end: Int, kinds: UnsafePointer<Kind>, endings: UnsafePointer<UInt64>) {
+    init(
+        bytes: UnsafePointer<UInt8>,
+        end: Int,
+        kinds: UnsafePointer<Kind>,
+        endings: UnsafePointer<UInt64>,
+        conditions: DigitConditions
+    ) {
         self.endings = endings
+        self.conditions = conditions
         self.bytes = bytes
         self.end = end
         self.kinds = kinds

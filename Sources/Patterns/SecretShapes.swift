@@ -43,6 +43,7 @@ extension SecretReader {
         case UInt8(ascii: "e"):
             if has("eyJ", at: start) { return webToken(at: start, headEnd: finish) }
         case UInt8(ascii: "A"):
+            if has("AGE-SECRET-KEY-", at: start) { conditions.needAll() }
             found = has("AIza", at: start) && count >= 35 || has("AGE-SECRET-KEY-1", at: start)
         case UInt8(ascii: "g"):
             if has("gh", at: start) {
@@ -59,7 +60,9 @@ extension SecretReader {
                 || has("shpat_", at: start)
         case UInt8(ascii: "n"): found = has("npm_", at: start) && count >= 30
         case UInt8(ascii: "p"): found = has("pypi-", at: start) && count >= 30
-        case UInt8(ascii: "d"): found = has("dop_v1_", at: start) || has("dckr_pat_", at: start)
+        case UInt8(ascii: "d"):
+            if has("dop_v", at: start) { conditions.needAll() }
+            found = has("dop_v1_", at: start) || has("dckr_pat_", at: start)
         case UInt8(ascii: "h"): found = has("hf_", at: start) && count >= 30
         case UInt8(ascii: "w"): found = has("whsec_", at: start)
         default: return .none
@@ -117,6 +120,7 @@ extension SecretReader {
             let found = webToken(at: head, headEnd: endOfRun(of: .run, from: head))
             if found.isFound { return found }
         }
+        if has("ya", at: head) { conditions.needAll() }
         guard has("SG.", at: head) || has("hvs.", at: head) || has("hvb.", at: head) || has("ya29.", at: head),
             finish - start >= 20
         else { return .none }

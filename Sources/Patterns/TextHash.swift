@@ -28,6 +28,25 @@ enum TextHash {
         return fold(prime2, fold(word ^ prime1, hash))
     }
 
+    /// The hash of a text whose digits are all taken for 0.
+    @inline(__always)
+    static func hashShape(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> UInt64 {
+        var hash = prime0 ^ UInt64(truncatingIfNeeded: count)
+        var offset = 0
+        while offset &+ ShapeBlock.byteCount < count {
+            hash = fold(ShapeBlock(at: bytes + offset), hash)
+            offset &+= ShapeBlock.byteCount  // below `count`
+        }
+        hash = fold(ShapeBlock(last: bytes, count), hash)
+        return fold(prime2, hash)
+    }
+
+    @inline(__always)
+    private static func fold(_ block: ShapeBlock, _ hash: UInt64) -> UInt64 {
+        let words = block.withoutDigits
+        return fold(words[0] ^ prime1, words[1] ^ hash)
+    }
+
     @inline(__always)
     private static func fold(_ left: UInt64, _ right: UInt64) -> UInt64 {
         let product = left.multipliedFullWidth(by: right)

@@ -56,7 +56,7 @@ extension MessageReader {
         guard byte(next) == UInt8(ascii: " ") else { return 0 }
         next += byte(next + 1) == UInt8(ascii: " ") ? 2 : 1
         let dayCount = digitCount(at: next, max: 3)
-        guard dayCount == 1 || dayCount == 2, (1...31).contains(number(at: next, count: dayCount)) else { return 0 }
+        guard dayCount == 1 || dayCount == 2, isNumber(at: next, count: dayCount, in: 1...31) else { return 0 }
         next += dayCount
         if byte(next) == UInt8(ascii: ",") { next += 1 }
         guard byte(next) == UInt8(ascii: " ") else { return 0 }
@@ -72,8 +72,7 @@ extension MessageReader {
         guard byte(index) == UInt8(ascii: " "), digitCount(at: index + 1, max: 5) == 4, !isWord(index + 5) else {
             return nil
         }
-        let century = number(at: index + 1, count: 2)
-        return century == 19 || century == 20 ? index + 5 : nil
+        return isNumber(at: index + 1, count: 2, in: 19...20) ? index + 5 : nil
     }
 
     private func yearFirstDateEnd(at start: Int) -> Int {
@@ -93,7 +92,8 @@ extension MessageReader {
         let dayCount = digitCount(at: dayStart, max: 3)
         guard (1...2).contains(monthCount), (1...2).contains(dayCount), byte(dayStart - 1) == separator,
             (monthCount == 2 && dayCount == 2) || separator == UInt8(ascii: "/"),
-            isMonthAndDay(number(at: start + 5, count: monthCount), number(at: dayStart, count: dayCount))
+            isNumber(at: start + 5, count: monthCount, in: Self.months),
+            isNumber(at: dayStart, count: dayCount, in: Self.days)
         else { return 0 }
         return dayStart + dayCount
     }
@@ -104,10 +104,9 @@ extension MessageReader {
         let isSlash = separator == UInt8(ascii: "/")
         let isSpaced = separator == UInt8(ascii: " ")
         guard isSlash || isSpaced || separator == UInt8(ascii: "-") || separator == UInt8(ascii: ".") else { return 0 }
-        let first = number(at: start, count: dayCount)
         if isLetter(next) {
             let monthEnd = endOfRun(of: .letter, from: next)
-            guard (1...31).contains(first), monthEnd - next >= 3, monthEnd - next <= 9,
+            guard isNumber(at: start, count: dayCount, in: Self.days), monthEnd - next >= 3, monthEnd - next <= 9,
                 kinds(from: next, to: monthEnd).contains(.month)
             else { return 0 }
             // `1 Mar 12:00:00 - [info]` (Node-RED's console) has no year.
@@ -118,8 +117,11 @@ extension MessageReader {
         guard !isSpaced else { return 0 }
         let secondCount = digitCount(at: next, max: 3)
         guard secondCount == 1 || secondCount == 2, byte(next + secondCount) == separator else { return 0 }
-        let second = number(at: next, count: secondCount)
-        guard isMonthAndDay(first, second) || isMonthAndDay(second, first) else { return 0 }
+        guard isNumber(at: start, count: dayCount, in: Self.days),
+            isNumber(at: next, count: secondCount, in: Self.days),
+            isNumber(at: start, count: dayCount, in: Self.months)
+                || isNumber(at: next, count: secondCount, in: Self.months)
+        else { return 0 }
         let yearStart = next + secondCount + 1
         let yearCount = digitCount(at: yearStart, max: 5)
         // Two digits of a year only between slashes: `1.2.26` is a version.
@@ -127,15 +129,13 @@ extension MessageReader {
         return yearStart + yearCount
     }
 
-    private func isMonthAndDay(_ month: Int, _ day: Int) -> Bool {
-        (1...12).contains(month) && (1...31).contains(day)
-    }
+    private static let months = 1...12
+    private static let days = 1...31
 
     /// `20260301T120000Z` and `20260301-120000`. Eight digits alone may be any number.
     private func basicTimestampEnd(at start: Int) -> Int {
-        let century = number(at: start, count: 2)
-        guard century == 19 || century == 20,
-            isMonthAndDay(number(at: start + 4, count: 2), number(at: start + 6, count: 2))
+        guard isNumber(at: start, count: 2, in: 19...20), isNumber(at: start + 4, count: 2, in: Self.months),
+            isNumber(at: start + 6, count: 2, in: Self.days)
         else { return 0 }
         let separator = byte(start + 8)
         guard separator == UInt8(ascii: "T") || separator == UInt8(ascii: "-") || separator == UInt8(ascii: "_"),
@@ -169,14 +169,14 @@ extension MessageReader {
     func clockEnd(at start: Int) -> Int {
         let hourCount = digitCount(at: start, max: 3)
         guard hourCount == 1 || hourCount == 2, byte(start + hourCount) == UInt8(ascii: ":"),
-            number(at: start, count: hourCount) <= 24
+            isNumber(at: start, count: hourCount, in: 0...24)
         else { return 0 }
         var next = start + hourCount + 1
-        guard digitCount(at: next, max: 3) == 2, number(at: next, count: 2) < 60 else { return 0 }
+        guard digitCount(at: next, max: 3) == 2, isNumber(at: next, count: 2, in: 0...59) else { return 0 }
         next += 2
         if byte(next) == UInt8(ascii: ":"), isDigit(next + 1) {
             // 60 is a leap second.
-            guard digitCount(at: next + 1, max: 3) == 2, number(at: next + 1, count: 2) <= 60 else { return 0 }
+            guard digitCount(at: next + 1, max: 3) == 2, isNumber(at: next + 1, count: 2, in: 0...60) else { return 0 }
             next = fractionEnd(after: next + 3)
         } else if hourCount == 1 {
             // `1:30` is as likely a ratio.

@@ -45,6 +45,9 @@ struct Vocabulary {
     /// For each pair of a first and a last letter, a bit for each length that a word of the lists has: turns away most
     /// words without hashing them. 4 KiB.
     private let lengths: UnsafeMutablePointer<UInt32>
+    /// A bit for each hash of a word with digits, all of them taken for 0.
+    private let shapes: UnsafeMutablePointer<UInt64>
+    private static let shapeBitCount = 1 << 13
 
     init() {
         hashes = .allocate(capacity: Self.slotCount)
@@ -53,6 +56,8 @@ struct Vocabulary {
         kinds.initialize(repeating: [], count: Self.slotCount)
         lengths = .allocate(capacity: 1 << 10)
         lengths.initialize(repeating: 0, count: 1 << 10)
+        shapes = .allocate(capacity: Self.shapeBitCount / 64)
+        shapes.initialize(repeating: 0, count: Self.shapeBitCount / 64)
         for (list, listKinds) in Self.lists {
             insert(list, as: listKinds)
         }
@@ -62,6 +67,7 @@ struct Vocabulary {
         hashes.deallocate()
         kinds.deallocate()
         lengths.deallocate()
+        shapes.deallocate()
     }
 
     /// Five bits of a letter are the same in both cases.
@@ -89,6 +95,26 @@ struct Vocabulary {
         return []
     }
 
+    /// Whether one of the words has digits and might, but for their values, be the word of `count` bytes: its kinds depend
+    /// on which digits they are. May say so of a few others.
+    func knowsShape(of word: UnsafePointer<UInt8>, count: Int) -> Bool {
+        guard count > 0, count <= Self.wordByteCountMax else { return false }
+        let (bit, hasDigit) = Self.shape(word, count)
+        return hasDigit && shapes[bit >> 6] >> UInt64(bit & 63) & 1 != 0
+    }
+
+    /// FNV-1a as below, with every digit as 0.
+    private static func shape(_ word: UnsafePointer<UInt8>, _ count: Int) -> (bit: Int, hasDigit: Bool) {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        var hasDigit = false
+        for index in 0..<count {
+            let isDigit = word[index] &- UInt8(ascii: "0") < 10
+            if isDigit { hasDigit = true }
+            hash = (hash ^ UInt64(isDigit ? UInt8(ascii: "0") : word[index] | 0x20)) &* 0x0000_0100_0000_01b3
+        }
+        return (Int(truncatingIfNeeded: hash >> 32) & (shapeBitCount - 1), hasDigit)
+    }
+
     /// FNV-1a, 64 bits, over the bytes with the case bit set.
     private static func hash(_ word: UnsafePointer<UInt8>, _ count: Int) -> UInt64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
@@ -111,6 +137,8 @@ struct Vocabulary {
                 hashes[slot] = hash
                 kinds[slot].formUnion(listKinds)
                 lengths[Self.ends(bytes + start, index - start)] |= 1 << UInt32(index - start)
+                let (bit, hasDigit) = Self.shape(bytes + start, index - start)
+                if hasDigit { shapes[bit >> 6] |= 1 << UInt64(bit & 63) }
             }
             start = index + 1
         }

@@ -75,7 +75,9 @@ struct PostgresOutageTests {
         let database = try TestDatabase(cluster)
         let daemon = try DaemonProcess(database.settings())
         try daemon.postRecords(1, level: "ERROR")
-        #expect(try database.total() == 1, "an answered ERROR record is in PostgreSQL")
+        // In the spool when the server took longer than a sender is kept waiting.
+        let spooled = try daemon.waitUntilDelivered().integer("records.spooled")
+        #expect(try database.total() == 1)
         try cluster.stop(mode: .immediate)
         do {
             defer { try? cluster.start() }
@@ -84,7 +86,7 @@ struct PostgresOutageTests {
             #expect(answer.status == 200)
             #expect(answer.flag("durable") == true)
             #expect(ContinuousClock.now - start < .seconds(3))
-            #expect(try expectConservation(daemon).integer("records.spooled") == 1)
+            #expect(try expectConservation(daemon).integer("records.spooled") == (spooled ?? 0) + 1)
         }
         try daemon.waitUntilDelivered()
         #expect(try database.total() == 2)

@@ -128,7 +128,7 @@ extension DaemonProcess {
 
     /// Waits until everything accepted is at the store.
     @discardableResult
-    func waitUntilDelivered(_ limit: Duration = .seconds(20)) throws -> HTTPTestAnswer {
+    func waitUntilDelivered(_ limit: Duration = .seconds(60)) throws -> HTTPTestAnswer {
         try waitForStats("everything to be delivered", limit) { stats in
             stats.integer("records.accepted") == stats.integer("records.delivered")
         }

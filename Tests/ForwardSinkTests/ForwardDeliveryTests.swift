@@ -8,7 +8,7 @@ import PipelineTesting
 import Ports
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct ForwardDeliveryTests {
     // MARK: Exactly once
 

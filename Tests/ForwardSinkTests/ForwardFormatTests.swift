@@ -5,7 +5,7 @@ import Ports
 import Testing
 
 /// The body as docs/formats/forward.md says it, read with Foundation and zlib.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct ForwardFormatTests {
     private func lines(_ text: String) throws -> [[String: Any]] {
         try text.split(separator: "\n").map { line in

@@ -18,7 +18,7 @@ private final class Collector: Sendable {
     var text: String { state.withLock { $0.text } }
 }
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct HTTPStreamTests {
     private func stream(
         _ client: HTTPClient,

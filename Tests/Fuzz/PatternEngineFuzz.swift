@@ -19,6 +19,14 @@ private func check(_ holds: Bool, _ promise: StaticString, _ texts: [[UInt8]]) {
 /// engine that has seen many is harder on them than a fresh one. What is learned is an input's own, so that each
 /// crash can be had again from its input alone.
 private struct Subject: ~Copyable {
+    /// The pattern's number; `nil` when there was no room.
+    private static func number(_ outcome: TemplateMiner.Outcome) -> Int? {
+        switch outcome {
+        case .known(let number), .new(let number): number
+        case .full: nil
+        }
+    }
+
     /// Small, so that inputs reach eviction and `.full`.
     static let capacity = 8
     static let messageCountMax = 64
@@ -44,6 +52,49 @@ private struct Subject: ~Copyable {
         }
         miner.settle()
         checkCatalogue(miner)
+        checkRecall(messages.prefix(8))
+    }
+
+    /// Each message twice and then with other digits: what is recalled is what redacting, masking and learning say.
+    private mutating func checkRecall(_ messages: ArraySlice<[UInt8]>) {
+        var learning = PatternEngine(capacity: Self.capacity, style: style)
+        for message in messages {
+            let other = message.enumerated().map { index, byte in
+                byte &- UInt8(ascii: "0") < 10
+                    ? UInt8(ascii: "0") + UInt8((Int(byte & 0x0F) * 7 + index) % 10) : byte
+            }
+            for text in [message, message, other, message] {
+                text.withUnsafeBufferPointer { text in
+                    if let recalled = learning.recall(text, epoch: 1) {
+                        let redacted = engine.redact(text)
+                        check(
+                            redacted.baseAddress == text.baseAddress,
+                            "a message with a secret is not recalled",
+                            [message]
+                        )
+                        let masked = engine.mask(redacted)
+                        let number = Self.number(
+                            learning.learn(masked: masked, hash: PatternEngine.hash(ofMasked: masked), epoch: 1)
+                        )
+                        check(
+                            number.map { learning.miner.survivor(of: $0) }
+                                == learning.miner.survivor(of: recalled.number),
+                            "a message recalled has the pattern that it would be learned to have",
+                            [message, Array(text)]
+                        )
+                        let level = Severity.found(in: text)?.rawValue ?? 0
+                        check(recalled.level == level, "a message recalled has its level", [message, Array(text)])
+                        return
+                    }
+                    let redacted = learning.redact(text)
+                    let level = learning.level(in: redacted)?.rawValue ?? 0
+                    guard let number = Self.number(learning.learn(redacted, epoch: 1)) else { return }
+                    if redacted.baseAddress == text.baseAddress, redacted.count == text.count {
+                        learning.remember(text, number: number, level: level)
+                    }
+                }
+            }
+        }
     }
 
     /// Plants a secret of one of the kinds behind any bytes and before any others: nothing of it may be left.

@@ -121,14 +121,16 @@ private func request(_ head: HTTPRequestHead, _ body: [UInt8]) -> ReadRequest {
         case .DELETE: .delete
         default: .other
         }
+    // It leaves blanks at a value's end, which are no part of it (RFC 9110, 5.5), and then takes `close` for something else.
+    var trimmed = head
+    trimmed.headers = HTTPHeaders(head.headers.map { ($0.name, withoutBlanksAtEnd($0.value)) })
     return ReadRequest(
         method: method,
         path: String(target[..<(mark ?? target.endIndex)]),
         query: mark.map { String(target[target.index(after: $0)...]) },
-        // It leaves blanks at a value's end, which are no part of it (RFC 9110, 5.5).
-        fields: head.headers.map { .init(name: $0.name, value: withoutBlanksAtEnd($0.value)) },
+        fields: trimmed.headers.map { .init(name: $0.name, value: $0.value) },
         isVersion10: head.version == .http1_0,
-        isKeptAlive: head.isKeepAlive,
+        isKeptAlive: trimmed.isKeepAlive,
         expectsContinue: head.version == .http1_1 && head.headers.contains(name: "expect"),
         body: body
     )

@@ -15,18 +15,23 @@ private struct EngineRig: ~Copyable {
         self.recalls = recalls
     }
 
-    /// The number of the message's pattern; `nil` when there was no room. `level` must come back.
-    mutating func learn(_ bytes: [UInt8], level: UInt8) -> Int? {
+    /// The number of the message's pattern; `nil` when there was no room.
+    mutating func learn(_ bytes: [UInt8]) -> Int? {
         let exact = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: bytes.count)
         defer { exact.deallocate() }
         _ = exact.initialize(from: bytes)
         let message = UnsafeBufferPointer(exact)
         if recalls, let recalled = engine.recall(message, epoch: epoch) {
             recallCount += 1
-            #expect(recalled.level == level)
+            let level = Severity.found(in: message)
+            #expect(
+                recalled.level == level?.rawValue ?? 0,
+                "\(String(decoding: bytes, as: UTF8.self).debugDescription)"
+            )
             return recalled.number
         }
         let redacted = engine.redact(message)
+        let level = engine.level(in: redacted)?.rawValue ?? 0
         let outcome = engine.learn(redacted, epoch: epoch)
         guard let number = outcome.number else { return nil }
         if recalls, redacted.baseAddress == message.baseAddress {
@@ -43,7 +48,7 @@ private struct EngineRig: ~Copyable {
 }
 
 @Suite struct PatternEngineTests {
-    /// Lines of which many come again word for word, with floods and epochs in between.
+    /// Lines of which many come again word for word, or with other digits, with floods and epochs in between.
     private struct Stream {
         var generator: SeededGenerator
         var words: RandomWords
@@ -56,18 +61,34 @@ private struct EngineRig: ~Copyable {
             hostile = HostileMessages(seed: seed &+ 2, corpus: [])
         }
 
+        /// Some of the digits, or all, as any others.
+        private mutating func withOtherDigits(_ line: [UInt8]) -> [UInt8] {
+            let oneIn = Int.random(in: 1...6, using: &generator)
+            return line.map { byte in
+                guard byte &- UInt8(ascii: "0") < 10, Int.random(in: 0..<oneIn, using: &generator) == 0 else {
+                    return byte
+                }
+                return UInt8.random(in: UInt8(ascii: "0")...UInt8(ascii: "9"), using: &generator)
+            }
+        }
+
         mutating func next() -> [UInt8] {
             if let again = kept.randomElement(using: &generator), Int.random(in: 0..<3, using: &generator) > 0 {
-                return again
+                return Bool.random(using: &generator) ? again : withOtherDigits(again)
             }
             let line: [UInt8]
-            switch Int.random(in: 0..<4, using: &generator) {
+            switch Int.random(in: 0..<6, using: &generator) {
             case 0: line = Array("user \(words.word()) logged in from \(words.word())".utf8)
             case 1:
                 line = Array(
                     "door \(Int.random(in: 0..<9, using: &generator)) token=\(words.word())7Q\(words.word())".utf8
                 )
             case 2: line = hostile.next()
+            case 3, 4:
+                let pieces = (0..<Int.random(in: 1...3, using: &generator)).map { _ in
+                    PatternEngineTests.pieces.randomElement(using: &generator) ?? ""
+                }
+                line = Array(pieces.joined(separator: " ").utf8)
             default: line = Array(words.line().utf8)
             }
             if kept.count < 60 {
@@ -79,37 +100,93 @@ private struct EngineRig: ~Copyable {
         }
     }
 
+    /// A message that was remembered says what one with other digits is, but for the digits that some rule asks about.
+    private static let pairs: [(String, String, isSame: Bool)] = [
+        ("took 17 ms for 3 rows", "took 42 ms for 9 rows", true),
+        ("12:30:45 user 17 in", "09:59:00 user 81 in", true),
+        ("ratio 12:30 of 7", "ratio 12:75 of 7", false), ("at 23:30 x", "at 25:30 x", false),
+        ("from 10.0.0.255 to x", "from 10.0.0.254 to x", true), ("from 10.0.0.255 to x", "from 10.0.0.299 to x", false),
+        ("eth0 is up", "eth1 is up", true), ("zigbee2mqtt is up", "zigbee3mqtt is up", false),
+        ("sum sha256 of x", "sum sha255 of x", false), ("song1.mp3:12:30", "song1.mp5:12:30", false),
+        ("Base64Decoder ran", "Base32Decoder ran", false), ("init2(3) done", "init3(3) done", false),
+        ("r24=7 r", "r25=7 r", false), ("error: 0 of it", "error: 7 of it", false), ("<3>disk 5", "<6>disk 5", false),
+        ("<3>disk 5", "<3>disk 6", true), ("reg 00100758 x", "reg 10100758 x", false), ("a 0x1f b", "a 1x1f b", false),
+        ("ts=1700000000 x", "ts=0700000000 x", false), ("on Mar 12 2026 x", "on Mar 42 2026 x", false),
+        ("on Mar 12 2026 x", "on Mar 12 4711 x", false), ("of 31/12/2026 x", "of 31/13/2026 x", false),
+        ("card 4111111111111112 x", "card 4111111111111111 x", false),
+        ("card 4111 1111 1111 1112 x", "card 4111 1111 1111 1111 x", false),
+        ("to DE88370400440532013000 x", "to DE89370400440532013000 x", false),
+        ("password: 1", "password: 7", false),
+        ("h http://bob:1@x y", "h http://bob:7@x y", false),
+        ("to ya28.abcdefghijklmnopqrstuvwx y", "to ya29.abcdefghijklmnopqrstuvwx y", false),
+        ("to dop_v2_abcdefghijklmnopqrstuvwx y", "to dop_v1_abcdefghijklmnopqrstuvwx y", false),
+        ("{\"a\":7,\"b\":\"c\"}", "{\"a\":8,\"b\":\"c\"}", false),
+        (
+            "18:27:31.8 a 10.0.0.1 20.0.0.2 30.0.0.3 40.0.0.4 x", "18:27:31.9 a 10.0.0.1 20.0.0.2 30.0.0.3 40.0.0.9 x",
+            true
+        ),
+        ("ü 17 is not looked at", "ü 18 is not looked at", false),
+    ]
+
+    private static let pieces: [String] =
+        pairs.flatMap { [$0.0, $0.1] } + [
+            "2026-03-01T12:00:00Z", "10.0.0.17:8080", "4178036d", "v2.3.4", "1h30m", "21.5C", "00:1a:2b:3c:4d:5e",
+            "fe80::1:2",
+            "blk_-1608999687919862906", "20260301T120000Z", "1 Mar 12:00:00", "HTTP/1.1", "core.865", "0000:01:00.0",
+            "part-00190", "82.68.222.194.dsl.example.org", "[12345.678901]", "PT1H30M", "-70dBm", "1e-05", "802.11",
+            "v6",
+            "E1121 12:00:00.5", "x86_64", "01.03.2026", "3/1/26", "123456789:AAabcdefghijklmnopqrstuvwxyz01234",
+            "DE89 3704 0044 0532 0130 00", "3782 822463 10005", "key=\"4711\"", "wifi key=4711", "otp=123456",
+        ]
+
+    @Test(arguments: pairs.indices)
+    func `a message is recalled for another when no rule asked about the digits that differ`(index: Int) {
+        let (first, second, isSame) = Self.pairs[index]
+        var rig = EngineRig(capacity: 100, recalls: true)
+        for text in [first, first, second] { _ = rig.learn(Array(text.utf8)) }
+        #expect(rig.recallCount == (isSame ? 2 : 1), "\(first) / \(second)")
+    }
+
     @Test(arguments: SeededGenerator.seeds(fixed: 2, fresh: 2))
     func `a message recalled counts under the pattern that learning it again would have given`(seed: UInt64) {
         var stream = Stream(seed: seed)
         // Small enough that patterns are merged and forgotten meanwhile.
-        var quick = EngineRig(capacity: 200, recalls: true)
-        var slow = EngineRig(capacity: 200, recalls: false)
+        var rig = EngineRig(capacity: 200, recalls: true)
+        var other = PatternEngine(capacity: 1, style: .angle)
         for round in 0..<4_000 {
-            if round % 400 == 0 {
-                quick.epoch += 1
-                slow.epoch += 1
-            }
+            if round % 400 == 0 { rig.epoch += 1 }
             let message = stream.next()
-            let level = UInt8(truncatingIfNeeded: message.count & 7)
-            let (left, right) = (quick.learn(message, level: level), slow.learn(message, level: level))
-            guard let left, let right else {
-                #expect(left == nil && right == nil, "seed \(seed), round \(round)")
-                continue
+            let recallCount = rig.recallCount
+            let number = rig.learn(message)
+            let (masked, isRedacted) = message.withUnsafeBufferPointer { text in
+                let redacted = other.redact(text)
+                return (Array(other.mask(redacted)), redacted.baseAddress != text.baseAddress)
             }
-            #expect(quick.text(left) == slow.text(right), "seed \(seed), round \(round)")
+            guard rig.recallCount > recallCount, let number else { continue }
+            let learned = masked.withUnsafeBufferPointer {
+                rig.engine.learn(masked: $0, hash: PatternEngine.hash(ofMasked: $0), epoch: rig.epoch).number
+            }
+            let survivors = (rig.engine.miner.survivor(of: number), learned.map { rig.engine.miner.survivor(of: $0) })
+            guard isRedacted || survivors.1 != survivors.0 else { continue }
+            Issue.record(
+                """
+                seed \(seed), round \(round)
+                message \(String(decoding: message, as: UTF8.self).debugDescription)
+                masked \(String(decoding: masked, as: UTF8.self).debugDescription)
+                recalled \(String(decoding: rig.text(number), as: UTF8.self).debugDescription)
+                """
+            )
         }
-        let (recalls, redactions) = (quick.recallCount, [quick.engine.redactionCount, slow.engine.redactionCount])
+        let recalls = rig.recallCount
         #expect(recalls > 1_000, "seed \(seed)")
-        #expect(redactions[0] == redactions[1], "a message with a secret in it is redacted each time: seed \(seed)")
     }
 
     @Test func `nothing is recalled that differs in one byte or in length`() {
-        for count in [1, 2, 7, 8, 9, 15, 16, 17, 31, 64, 107, 108] {
+        for count in [1, 2, 7, 8, 9, 15, 16, 17, 31, 64, 167, 168] {
             var rig = EngineRig(capacity: 100, recalls: true)
             let message = (0..<count).map { UInt8(ascii: "g") + UInt8($0 % 19) }
-            _ = rig.learn(message, level: 3)
-            _ = rig.learn(message, level: 3)
+            _ = rig.learn(message)
+            _ = rig.learn(message)
             #expect(rig.recallCount == 1, "\(count)")
             for index in 0..<count {
                 var other = message
@@ -120,8 +197,8 @@ private struct EngineRig: ~Copyable {
         }
         // One byte past what is kept.
         var rig = EngineRig(capacity: 100, recalls: true)
-        let long = [UInt8](repeating: UInt8(ascii: "g"), count: 109)
-        for _ in 0..<3 { _ = rig.learn(long, level: 0) }
+        let long = [UInt8](repeating: UInt8(ascii: "g"), count: 169)
+        for _ in 0..<3 { _ = rig.learn(long) }
         #expect(rig.recallCount == 0)
     }
 
@@ -190,7 +267,7 @@ private struct EngineRig: ~Copyable {
         var rig = EngineRig(capacity: 2_000, recalls: true)
         let before = rig.engine.byteCount
         var words = RandomWords(generator: SeededGenerator(seed: 7))
-        for _ in 0..<6_000 { _ = rig.learn(Array(words.line().utf8), level: 0) }
+        for _ in 0..<6_000 { _ = rig.learn(Array(words.line().utf8)) }
         let after = rig.engine.byteCount
         #expect(after > before && after <= 2_000 * 1024 + 64 * 1024)
     }
