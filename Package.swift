@@ -80,6 +80,10 @@ let package = Package(
             resources: [.embedInCode("openapi.json")]
         ),
         .target(name: "SystemdNotify", dependencies: ["CSystemd"]),
+        .target(
+            name: "JournalSource",
+            dependencies: ["LogModel", "Patterns", "Ports", "BlockingExecutor", "CShims", "CSystemd"]
+        ),
         .target(name: "Settings", dependencies: ["LogModel", "Admission"]),
         .target(
             name: "Migrations",
@@ -89,8 +93,10 @@ let package = Package(
                 .embedInCode("spool/spool_0001_create.sql"),
                 .embedInCode("spool/spool_0002_merges.sql"),
                 .embedInCode("spool/spool_0003_sent.sql"),
+                .embedInCode("spool/spool_0004_positions.sql"),
                 .embedInCode("warehouse/warehouse_0001_create.sql"),
                 .embedInCode("warehouse/warehouse_0002_merges.sql"),
+                .embedInCode("warehouse/warehouse_0003_positions.sql"),
             ]
         ),
 
@@ -100,7 +106,7 @@ let package = Package(
             dependencies: [
                 "LogModel", "Patterns", "Delivery", "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor",
                 "SQLiteSpool", "PostgresSink", "HTTPClient", "ForwardSink", "HTTPServing", "HTTPSource",
-                "SystemdNotify", "CShims", "Admission", "Hashing", "TLSServing",
+                "SystemdNotify", "JournalSource", "CShims", "Admission", "Hashing", "TLSServing",
                 nioCore, nioPosix,
             ]
         ),
@@ -164,6 +170,10 @@ let package = Package(
         .testTarget(
             name: "HTTPServingTests",
             dependencies: ["HTTPServing", "HTTPWire", "LogModel", "PipelineTesting", nioCore, nioPosix]
+        ),
+        .testTarget(
+            name: "JournalSourceTests",
+            dependencies: ["JournalSource", "Ports", "LogModel", "PipelineTesting"]
         ),
         .testTarget(
             name: "RecordDecodingTests",

@@ -45,6 +45,7 @@ package enum Migrations {
                 // A comment in it held a character that LATIN1 does not have: no such database could be set up.
                 formerChecksums: [0xE986_201E_68D0_2D8C]
             ),
+            Migration(version: 3, name: "positions", bytes: PackageResources.warehouse_0003_positions_sql),
         ]
     }
 
@@ -54,6 +55,7 @@ package enum Migrations {
             Migration(version: 1, name: "create", bytes: PackageResources.spool_0001_create_sql),
             Migration(version: 2, name: "merges", bytes: PackageResources.spool_0002_merges_sql),
             Migration(version: 3, name: "sent", bytes: PackageResources.spool_0003_sent_sql),
+            Migration(version: 4, name: "positions", bytes: PackageResources.spool_0004_positions_sql),
         ]
     }
 }

@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <sys/timex.h>
 
 int logboom_thread_start(size_t stack_byte_count, const char *name, void *(*run)(void *), void *context) {
@@ -28,6 +29,8 @@ void logboom_return_large_blocks(void) {
 }
 
 void logboom_trim_heap(void) { malloc_trim(0); }
+
+int logboom_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 
 int logboom_clock_is_disciplined(void) {
     struct timex state = {.modes = 0};

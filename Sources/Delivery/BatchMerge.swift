@@ -73,7 +73,9 @@ package struct BatchMerge {
         guard let header, !header.clockIsKnown else { return batch }
         var merge = BatchMerge(correcting: correction)
         do throws(BatchFormatError) { try merge.add(batch) } catch { return batch }
-        return merge.result()
+        var corrected = merge.result()
+        corrected.position = batch.position
+        return corrected
     }
 
     /// `batches`, oldest first, as one. Throws when one of them is no batch; nothing is lost then, as nothing was replaced.

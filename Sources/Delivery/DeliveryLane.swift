@@ -28,6 +28,10 @@ package struct DeliveryLane {
         package var isAwaited: Bool
         /// Whether a sink may have seen it under this name, which it then keeps for ever.
         package var wasSent: Bool
+        /// The name kept for it should it be sent and not spilled after all.
+        var reserved: Name?
+        /// Whether it may not be sent yet, though spilled.
+        var isHeld = false
     }
 
     /// An item on its way to the dead letters, whole or in part.
@@ -92,18 +96,24 @@ package struct DeliveryLane {
         var ticket: Int
         var batch: Batch
         var isAwaited: Bool
-        /// Whoever sealed it named it: the name is the same whenever the same request comes, so it is kept for ever.
+        /// Whoever sealed it named it.
         var name: Name?
+        /// May be spilled, but not sent before ``DeliveryLane/released(_:now:)``.
+        var isHeld = false
     }
 
     /// A name given from outside: a stream of its own.
     package struct Name: Sendable, Equatable {
         package var stream: StreamID
         package var sequence: Int64
+        /// Whether a sink may have seen it before, from an earlier process or request: then it is kept for ever. Otherwise it
+        /// holds for being sent; spilled before that, the batch is named as any other and may be merged in the spool.
+        package var isFirm: Bool
 
-        package init(stream: StreamID, sequence: Int64) {
+        package init(stream: StreamID, sequence: Int64, isFirm: Bool = true) {
             self.stream = stream
             self.sequence = sequence
+            self.isFirm = isFirm
         }
     }
 
@@ -185,14 +195,17 @@ package struct DeliveryLane {
         return [live, backlog, replay] + items.map(\.stream) + waiting.compactMap { $0.name?.stream }
     }
 
+    /// Whether nothing waits to be sent. What may not be sent yet holds up nobody.
+    private var isIdle: Bool { waiting.allSatisfy(\.isHeld) }
+
     /// How it would treat a batch sealed now.
     package var readiness: Batcher.Readiness {
         guard phase == .up else { return .ready }
         if let sending {
             if sending.isStalled { return .stalled }
-            return sending.isFromSpool && waiting.isEmpty ? .ready : .busy
+            return sending.isFromSpool && isIdle ? .ready : .busy
         }
-        return waiting.isEmpty ? .ready : .busy
+        return isIdle ? .ready : .busy
     }
 
     /// Whether nothing is left that only memory holds.
@@ -216,10 +229,10 @@ extension DeliveryLane {
                 now: now
             )
         }
-        if !waiting.isEmpty {
+        if let index = waiting.firstIndex(where: { !$0.isHeld }) {
             // One batch a send: so a stream that ends undecided ends with one batch, and its place in the order is plain
             // even if the spool takes some batches and refuses others.
-            let fresh = waiting.removeFirst()
+            let fresh = waiting.remove(at: index)
             if fresh.name == nil { liveSequence += 1 }
             let name = fresh.name ?? Name(stream: live, sequence: liveSequence)
             let item = Item(
@@ -306,8 +319,9 @@ extension DeliveryLane {
 
     /// Spills a batch that no sink has seen, under the next name of the backlog stream.
     mutating func spill(_ fresh: Fresh) -> Action {
-        if fresh.name == nil { backlogSequence += 1 }
-        let name = fresh.name ?? Name(stream: backlog, sequence: backlogSequence)
+        let firm = fresh.name.flatMap { $0.isFirm ? $0 : nil }
+        if firm == nil { backlogSequence += 1 }
+        let name = firm ?? Name(stream: backlog, sequence: backlogSequence)
         return spill(
             Item(
                 ticket: fresh.ticket,
@@ -315,8 +329,9 @@ extension DeliveryLane {
                 stream: name.stream,
                 sequence: name.sequence,
                 isAwaited: fresh.isAwaited,
-                // A named one may have been sent by the process before.
-                wasSent: fresh.name != nil
+                wasSent: firm != nil,
+                reserved: fresh.name,
+                isHeld: fresh.isHeld
             )
         )
     }

@@ -7,20 +7,30 @@ extension DeliveryLane {
     }
 
     /// A batch was sealed; `ticket`, positive and never used before, comes back in ``Action/acknowledge(ticket:)``. With a
-    /// `name` it goes out under that, at any time and from any process: a sink that has it says so.
+    /// `name` it goes out under that, at any time and from any process: a sink that has it says so. One that `isHeld` may be
+    /// spilled, but is not sent before ``released(_:now:)``.
     package mutating func batchSealed(
         _ batch: Batch,
         ticket: Int,
         isAwaited: Bool,
         name: Name? = nil,
+        isHeld: Bool = false,
         now: MonotonicTime
     ) -> [Action] {
         counts.inMemory += batch.recordCount
         bytesInMemory += batch.payload.count
-        let fresh = Fresh(ticket: ticket, batch: batch, isAwaited: isAwaited, name: name)
+        let fresh = Fresh(ticket: ticket, batch: batch, isAwaited: isAwaited, name: name, isHeld: isHeld)
         let isStalled = sending?.isStalled ?? false
         guard phase == .up, !(isStalled && isAwaited) else { return [spill(fresh)] }
         waiting.append(fresh)
+        return pump(now: now)
+    }
+
+    /// A batch that was held may be sent now.
+    package mutating func released(_ ticket: Int, now: MonotonicTime) -> [Action] {
+        spilling[ticket]?.isHeld = false
+        guard let index = waiting.firstIndex(where: { $0.ticket == ticket }) else { return [] }
+        waiting[index].isHeld = false
         return pump(now: now)
     }
 
@@ -216,15 +226,23 @@ extension DeliveryLane {
 
     /// The spool refused the item (full, or the disk failed): it stays in memory until the sink is back.
     package mutating func spillFailed(_ item: Item, now: MonotonicTime) -> [Action] {
-        guard spilling.removeValue(forKey: item.ticket) != nil else { return [] }
+        guard let known = spilling.removeValue(forKey: item.ticket) else { return [] }
         if decidedWhileSpilling.remove(item.ticket) != nil { return pump(now: now) }
         if let sending, sending.items.contains(where: { $0.ticket == item.ticket }) { return [] }
         if settingAsideTicket == item.ticket { return [] }
-        if item.wasSent {
+        if item.wasSent && !known.isHeld {
             stranded.append(item)
         } else {
             // No sink has seen its name, so it gets another: neighbours spilled after it may be drained before it.
-            waiting.append(Fresh(ticket: item.ticket, batch: item.batch, isAwaited: item.isAwaited))
+            waiting.append(
+                Fresh(
+                    ticket: item.ticket,
+                    batch: item.batch,
+                    isAwaited: item.isAwaited,
+                    name: item.reserved,
+                    isHeld: known.isHeld
+                )
+            )
             mergeWaiting()
         }
         return pump(now: now)

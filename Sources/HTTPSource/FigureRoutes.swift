@@ -14,7 +14,8 @@ extension Routes {
         let counters = collector.counters
         let store = storeLane.lane.counts
         // Dead letters of earlier processes that a person had sent again came in like what was found in the spool.
-        let recovered = counters.recovered + storeLane.replayedForeignRecordCount
+        let reread = counters.reread[.store] ?? 0
+        let recovered = counters.recovered + storeLane.replayedForeignRecordCount + reread
         let process = ProcessFigures.current()
         let spool = facts.spoolFigures()
         var writer = JSONWriter(byteCountEstimate: 2048)
@@ -76,6 +77,7 @@ extension Routes {
             write(runner, to: &writer)
         }
         writer.endObject()
+        writeJournal(to: &writer)
         writer.key("spool")
         writer.beginObject()
         writer.field("batches", spool.batchCounts.values.reduce(0, +))
@@ -363,6 +365,7 @@ extension Routes {
             "Times that stamps were put right because the clock was set.",
             counters.clockCorrections
         )
+        addJournal(to: &page)
         page.add(.gauge, "logboom_memory_limit_bytes", "Memory that records may take.", collector.memoryLimit)
         page.add(
             .counter,

@@ -51,6 +51,8 @@ package struct ServiceFacts: Sendable {
     package var spoolFigures: @Sendable () -> SpoolFigures
     /// Standing complaints, each with what to do: a spool in memory only, a file that was set aside.
     package var complaints: @Sendable () -> [String]
+    /// How the reading of the system's journal goes.
+    package var journal: @Sendable () -> JournalFigures
 
     package init(
         storeName: String,
@@ -58,7 +60,8 @@ package struct ServiceFacts: Sendable {
         startedAt: MonotonicTime,
         tls: @escaping @Sendable () -> TLSFigures? = { nil },
         complaints: @escaping @Sendable () -> [String],
-        spoolFigures: @escaping @Sendable () -> SpoolFigures
+        spoolFigures: @escaping @Sendable () -> SpoolFigures,
+        journal: @escaping @Sendable () -> JournalFigures = { JournalFigures() }
     ) {
         self.storeName = storeName
         self.nodeID = nodeID
@@ -66,6 +69,7 @@ package struct ServiceFacts: Sendable {
         self.tls = tls
         self.complaints = complaints
         self.spoolFigures = spoolFigures
+        self.journal = journal
     }
 }
 

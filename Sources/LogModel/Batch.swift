@@ -95,6 +95,8 @@ public struct Batch: Sendable {
     /// Records counted in it; the unit of every conservation counter.
     public let recordCount: Int
     public let seriesCount: Int
+    /// How far a replayable source was counted with this batch; `nil` when nothing of one is in it. No part of the payload.
+    public var position: SourcePosition?
 
     public init(payload: [UInt8], recordCount: Int, seriesCount: Int) {
         self.payload = payload

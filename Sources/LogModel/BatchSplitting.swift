@@ -76,8 +76,11 @@ extension Batch {
             Batch(payload: writer.bytes, recordCount: share.recordCount, seriesCount: share.seriesCount)
         }
         let rest = batches.removeLast()
+        // What is left goes out in this batch's place.
+        var left = rest
+        left.position = position
         let isEmpty = rest.seriesCount == 0 && shares[parts.count].merges.isEmpty
-        return (batches, isEmpty ? nil : rest)
+        return (batches, isEmpty ? nil : left)
     }
 
     private struct Share {

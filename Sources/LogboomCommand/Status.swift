@@ -111,6 +111,7 @@ struct StatusReport {
         }
         add("records", records)
         add("not taken", notTaken)
+        add("journal", journal)
         add("patterns", patterns)
         add("database", database)
         add("forward", lane("forward", whenAbsent: "not configured"))
@@ -134,6 +135,21 @@ struct StatusReport {
             guard let count = records[key]?.integer, count != 0 || key == "delivered" else { continue }
             parts.append("\(Self.grouped(count)) \(word)")
         }
+        return parts.joined(separator: ", ")
+    }
+
+    private var journal: String? {
+        guard let journal = stats["journal"], let state = journal["state"]?.string else { return nil }
+        switch state {
+        case "off": return nil
+        case "absent": return "none on this machine"
+        case "denied": return "may not be read: let the service's user into the group systemd-journal"
+        case "waiting": return "waits for PostgreSQL to say how far it was counted"
+        default: break
+        }
+        var parts = ["\(Self.grouped(journal["entries"]?.integer ?? 0)) entries read"]
+        if let lag = journal["lag_s"]?.double, lag > 0 { parts.append("\(Self.span(lag)) behind") }
+        if let error = journal["last_error"]?.string, !error.isEmpty { parts.append(Self.clean(error)) }
         return parts.joined(separator: ", ")
     }
 

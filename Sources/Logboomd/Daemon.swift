@@ -8,6 +8,7 @@ internal import HTTPClient
 internal import HTTPServing
 internal import HTTPSource
 internal import Hashing
+internal import JournalSource
 internal import LogModel
 internal import NIOCore
 internal import NIOPosix
@@ -46,6 +47,7 @@ final class Daemon: @unchecked Sendable {
     private let routes: Routes
     private let server: HTTPServer
     private let heartbeat: Heartbeat
+    private let journal: JournalIntake
     private let addresses: [String]
     private let tls: TLSCell?
     private let passwordCell: PasswordCell?
@@ -184,6 +186,15 @@ final class Daemon: @unchecked Sendable {
             log: log,
             isClockKnown: { wallClock.isClockKnown() }
         )
+        journal = JournalIntake(
+            settings,
+            collector: collector,
+            spool: spool,
+            node: identity,
+            scheduler: scheduler,
+            log: log
+        )
+        if let reader = journal.reader { threads.append(reader) }
         heartbeat = Heartbeat(threads, scheduler: scheduler)
         let spoolByteCountMax = settings.spoolByteCountMax
         routes = Routes(
@@ -198,16 +209,18 @@ final class Daemon: @unchecked Sendable {
                 startedAt: scheduler.now,
                 tls: { tls?.figures },
                 complaints: { [replaced] in Self.complaints(spool.status.recovery, directory: directory) + replaced },
-                spoolFigures: { Self.figures(of: spool.status, spoolByteCountMax: spoolByteCountMax) }
+                spoolFigures: { Self.figures(of: spool.status, spoolByteCountMax: spoolByteCountMax) },
+                journal: { [journal] in journal.figures }
             )
         )
 
         // The lanes begin before the first record can come in.
-        let started = Self.wait(on: loop) { [collector] (answer: @escaping @Sendable (Result<Void, Never>) -> Void) in
+        let started = Self.wait(on: loop) {
+            [collector, journal] (answer: @escaping @Sendable (Result<Void, Never>) -> Void) in
             loop.execute {
                 // With the file out of reach nobody knows what is spooled.
                 let isKnown = (try? spooled.get()) != nil && !recovery.isMemoryOnly
-                collector.start(spooled: isKnown ? usage : nil)
+                collector.start(spooled: isKnown ? usage : nil, awaitsSource: journal.isReading)
                 answer(.success(()))
             }
         }
@@ -303,6 +316,10 @@ final class Daemon: @unchecked Sendable {
             housekeep()
             feedWatchdog()
             retain()
+            journal.start()
+            loop.scheduleRepeatedTask(initialDelay: .minutes(10), delay: .minutes(10)) { [self] _ in
+                journal.keepCopy()
+            }
             loop.scheduleRepeatedTask(initialDelay: .hours(1), delay: .hours(1)) { [self] _ in
                 keepCatalogue()
                 forgetOldStreams()
@@ -328,6 +345,7 @@ final class Daemon: @unchecked Sendable {
                 server.closeIdleConnections()
                 collector.stop { [self] in
                     keepCatalogue()
+                    journal.keepCopy(isFinal: true)
                     close { promise.succeed(true) }
                 }
             }
@@ -355,6 +373,7 @@ final class Daemon: @unchecked Sendable {
         }
         let reader = loop.makePromise(of: Void.self)
         closeReader { reader.succeed(()) }
+        journal.close()
         let settled = loop.makePromise(of: Bool.self)
         EventLoopFuture.andAllComplete(closed + [reader.futureResult], on: loop)
             .whenComplete { _ in settled.succeed(true) }
@@ -470,7 +489,7 @@ final class Daemon: @unchecked Sendable {
     private func forgetOldStreams() {
         let status = spool.status
         // While the file cannot be used nobody knows its streams.
-        guard !status.recovery.isMemoryOnly else { return }
+        guard !status.recovery.isMemoryOnly, collector.maySinksForget else { return }
         for runner in collector.lanes {
             runner.forgetOldStreams(spooledStreams: status.usage[runner.id]?.streams ?? [])
         }

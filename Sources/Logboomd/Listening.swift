@@ -1,5 +1,6 @@
 internal import Glibc
 internal import HTTPServing
+internal import NIOCore
 internal import Settings
 internal import SystemdNotify
 internal import Telemetry

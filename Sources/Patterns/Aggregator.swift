@@ -4,7 +4,8 @@ public import LogModel
 ///
 /// There are two open batches, so that a record somebody waits for does not drag the whole window through a commit: the
 /// *awaited* one holds the records that must be durable, the *ordinary* one the rest. Either can be sealed alone. A third, the
-/// *keyed* one, holds a request with an `Idempotency-Key` while it is folded.
+/// *keyed* one, holds a request with an `Idempotency-Key` while it is folded; a fourth, the *reread* one, a stretch of a
+/// replayable source that a start reads again for some lane.
 ///
 /// Owns the templates known, the origins known, and the batches. Memory grows with the patterns that are live, never with
 /// the number of records: ``byteCount`` says how much, and every part has a bound. What does not fit under a bound is
@@ -34,7 +35,7 @@ public struct Aggregator: ~Copyable {
     }
 
     /// Which open batch to seal.
-    public enum Part: Sendable { case awaited, ordinary, keyed }
+    public enum Part: Sendable { case awaited, ordinary, keyed, reread }
 
     /// What stands for the templates and origins that do not fit under their bounds.
     static let otherText: StaticString = "<other>"
@@ -53,11 +54,15 @@ public struct Aggregator: ~Copyable {
     private var awaited = OpenBatch()
     /// Of the one request under way that has an `Idempotency-Key`; empty between requests.
     private var keyed = OpenBatch()
+    /// Of the one stretch that is being read again; empty otherwise.
+    private var reread = OpenBatch()
 
     /// Records counted under `<other>` since the start, because a bound was reached.
     public private(set) var overflowCount = 0
 
     public var recordCount: Int { ordinary.recordCount + awaited.recordCount + keyed.recordCount }
+    /// Records in the reread batch, which belong to some lanes only and are not counted in ``recordCount``.
+    public var rereadCount: Int { reread.recordCount }
     public var seriesCount: Int { ordinary.series.count + awaited.series.count + keyed.series.count }
     public var templateCount: Int { engine.miner.patternCount }
     public var templateEvictionCount: Int { engine.miner.evictionCount }
@@ -75,7 +80,7 @@ public struct Aggregator: ~Copyable {
     public var byteCount: Int { openByteCount + engine.byteCount + origins.byteCount + meters.byteCount }
 
     /// Bytes of the open batches alone: what sealing gives back.
-    public var openByteCount: Int { ordinary.byteCount + awaited.byteCount + keyed.byteCount }
+    public var openByteCount: Int { ordinary.byteCount + awaited.byteCount + keyed.byteCount + reread.byteCount }
 
     public var standing: Standing {
         let open = openByteCount
@@ -89,6 +94,11 @@ public struct Aggregator: ~Copyable {
 
     /// Whether a batch must be sealed before another record is folded: no room for one more series.
     public var isFull: Bool { ordinary.isFull || awaited.isFull || keyed.isFull }
+
+    /// Whether the ordinary batch could take so many series more.
+    public func hasRoom(forSeries count: Int) -> Bool {
+        ordinary.series.count + count <= Limits.seriesCountMax
+    }
 
     /// - Parameters:
     ///   - templateCountMax: `MAX_PATTERNS`.
@@ -104,7 +114,8 @@ public struct Aggregator: ~Copyable {
     private static let originByteCountMax = 4 * (Limits.nameByteCountMax + 1)
 
     /// Counts one record. `now` stamps it when its sender did not, or stamped it out of reason; at or above `durableLevel`
-    /// it goes to the awaited batch; when its request has a key, to the keyed one in either case.
+    /// it goes to the awaited batch; when its request has a key, to the keyed one in either case, and what is read again to the
+    /// reread one.
     ///
     /// One that comes faster than its source may (``limitSources(to:)``) is counted like any other and leaves no sample and no
     /// attributes; `clock` is what that is measured by.
@@ -114,6 +125,7 @@ public struct Aggregator: ~Copyable {
         _ record: LogRecord,
         durableLevel: Severity? = nil,
         isKeyed: Bool = false,
+        isReread: Bool = false,
         now: Timestamp,
         clock: MonotonicTime = MonotonicTime(nanoseconds: 0)
     ) -> Outcome {
@@ -124,7 +136,9 @@ public struct Aggregator: ~Copyable {
         let origin = originNumber(record)
         let isAwaited = durableLevel.map { severity >= $0 } ?? false
         let isBare = meters.isSuppressed(origin: origin, now: clock)
-        if isKeyed {
+        if isReread {
+            reread.fold(record, found.number, origin, severity, seen: seen, now: now, isBare: isBare, engine: &engine)
+        } else if isKeyed {
             keyed.fold(record, found.number, origin, severity, seen: seen, now: now, isBare: isBare, engine: &engine)
         } else if isAwaited {
             awaited.fold(record, found.number, origin, severity, seen: seen, now: now, isBare: isBare, engine: &engine)
@@ -218,9 +232,11 @@ public struct Aggregator: ~Copyable {
         ordinary.keepsSamples = samples
         awaited.keepsSamples = samples
         keyed.keepsSamples = samples
+        reread.keepsSamples = samples
         ordinary.keepsAttributes = attributes
         awaited.keepsAttributes = attributes
         keyed.keepsAttributes = attributes
+        reread.keepsAttributes = attributes
     }
 
     /// The clock from which the open batches were stamped, up to `end`, turned out to be wrong by `step`. Linear in the series.
@@ -228,6 +244,7 @@ public struct Aggregator: ~Copyable {
         ordinary.correctStamps(by: step, until: end)
         awaited.correctStamps(by: step, until: end)
         keyed.correctStamps(by: step, until: end)
+        reread.correctStamps(by: step, until: end)
     }
 
     // MARK: Catalogue
@@ -273,11 +290,14 @@ public struct Aggregator: ~Copyable {
         case .keyed:
             batch = encode(keyed, now: now, clockIsKnown: clockIsKnown)
             keyed.reset()
+        case .reread:
+            batch = encode(reread, now: now, clockIsKnown: clockIsKnown)
+            reread.reset()
         case .ordinary:
             batch = encode(ordinary, now: now, clockIsKnown: clockIsKnown)
             ordinary.reset()
         }
-        if recordCount == 0, batch != nil { epoch += 1 }
+        if recordCount == 0, rereadCount == 0, batch != nil { epoch += 1 }
         return batch
     }
 

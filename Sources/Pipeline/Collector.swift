@@ -52,25 +52,27 @@ package final class Collector: @unchecked Sendable {
     }
 
     /// A sealed batch on its way: how many lanes have not made it durable, and who waits.
-    private struct Pending {
+    struct Pending {
         var remainingLanes: Int
         var waiters: [Waiter]
+        /// The number of the stretch of a replayable source that is in it.
+        var stretch: Int64?
     }
 
-    package private(set) var counters = CollectorCounters()
+    package internal(set) var counters = CollectorCounters()
     package let lanes: [LaneRunner]
     /// Clients of the log stream see each record as it is folded.
     package let tail = Tail()
     /// Bytes that sources hold for requests under way; part of the memory budget.
     package var sourceBytes = 0
 
-    private var configuration: Configuration
-    private var aggregator: Aggregator
+    private(set) var configuration: Configuration
+    var aggregator: Aggregator
     private var batcher: Batcher
-    private let scheduler: any Scheduler
+    let scheduler: any Scheduler
     private let log: Log
     /// Whether the wall clock is right, as far as the machine knows: stamps from before are guesses.
-    private let isClockKnown: @Sendable () -> Bool
+    let isClockKnown: @Sendable () -> Bool
     private var clockWatch = ClockWatch()
     private var memoryPolicy = MemoryPolicy()
     /// Who waits for the awaited part of the open batch, and who for all of it.
@@ -78,7 +80,7 @@ package final class Collector: @unchecked Sendable {
     private var flushWaiters: [Waiter] = []
     /// Flushes that wait for no batch any more, only for the spool's sync.
     private var syncWaiters: [Waiter] = []
-    private var pending: [Int: Pending] = [:]
+    var pending: [Int: Pending] = [:]
     private var nextTicket = 1
     private var isSealCheckScheduled = false
     private var isWaitTimerSet = false
@@ -102,9 +104,23 @@ package final class Collector: @unchecked Sendable {
     private var requestKeyedCount = 0
     /// Streams that every lane found in the spool at the start: what had such a key is taken in already.
     private var spooledAtStart: Set<StreamID> = []
+    /// Streams in the spool at the start; `nil` when nobody knew.
+    private(set) var streamsAtStart: [Lane: [StreamID]]?
+    /// Whether sinks may be told which streams are still in use: not before it is known what a replayable source needs.
+    package internal(set) var maySinksForget = true
+
+    /// The stretches of a replayable source; `nil` while none is read.
+    var stretches: StretchBook?
+    /// The cursor up to which the open batch has everything of it; `nil` when nothing of it is in there.
+    var openCursor: String?
+    /// Where the very first stretch began.
+    var firstCursor: String?
+    /// Keeps what outlives this process and no power cut. Called before a stretch is sent and after each receipt.
+    var keepPosition: (SourcePosition) -> Void = { _ in }
+
     /// One stamp for the records of a request: they came together.
-    private var requestedAt = Timestamp(nanoseconds: 0)
-    private var requestClock = MonotonicTime(nanoseconds: 0)
+    var requestedAt = Timestamp(nanoseconds: 0)
+    var requestClock = MonotonicTime(nanoseconds: 0)
 
     package init(
         configuration: Configuration,
@@ -130,16 +146,23 @@ package final class Collector: @unchecked Sendable {
     }
 
     /// Connects the lanes and drains what the last process left.
-    package func start(spooled: [Lane: SpoolUsage]?) {
+    ///
+    /// - Parameter awaitsSource: whether a replayable source follows, which may name streams that its sinks must not forget:
+    ///   they forget nothing before ``beginStretches(_:keep:)``.
+    package func start(spooled: [Lane: SpoolUsage]?, awaitsSource: Bool = false) {
         scheduler.preconditionOnLoop()
         counters.recovered = spooled?[.store]?.recordCount ?? 0
         let found = lanes.map { Set(spooled?[$0.id]?.streams ?? []) }
         spooledAtStart = found.dropFirst().reduce(found.first ?? []) { $0.intersection($1) }
         for runner in lanes {
-            runner.onAcknowledge = { [unowned self] ticket in acknowledged(ticket) }
+            runner.onAcknowledge = { [unowned self] ticket in acknowledged(ticket, by: runner.id) }
             runner.onReadinessChange = { [unowned self] in scheduleSealCheck() }
         }
-        for runner in lanes { runner.start(spooledStreams: spooled.map { $0[runner.id]?.streams ?? [] }) }
+        streamsAtStart = spooled.map { $0.mapValues(\.streams) }
+        maySinksForget = !awaitsSource
+        for runner in lanes {
+            runner.start(spooledStreams: awaitsSource ? nil : streamsAtStart.map { $0[runner.id] ?? [] })
+        }
     }
 
     /// The spool's file can be used again: by how much each lane's part of it differs from what the lane knows.
@@ -170,22 +193,6 @@ package final class Collector: @unchecked Sendable {
     package var usedByteCount: Int {
         aggregator.byteCount + lanes.reduce(0) { $0 + $1.lane.bytesInMemory } + sourceBytes
     }
-    package var memoryLimit: Int { configuration.memoryLimit }
-    package var durableLevel: Severity? { configuration.durableLevel }
-    package var batchSize: Int { configuration.batchSize }
-    package var window: Duration { configuration.window }
-    package var templateCount: Int { aggregator.templateCount }
-    package var templateEvictionCount: Int { aggregator.templateEvictionCount }
-    package var overflowCount: Int { aggregator.overflowCount }
-    package var mergeCount: Int { aggregator.mergeCount }
-    package var templateLearnedCount: Int { aggregator.templateLearnedCount }
-    package var redactionCount: Int { aggregator.redactionCount }
-    package var suppressedCount: Int { aggregator.suppressedCount }
-    package var suppressed: SuppressedSeries { aggregator.suppressed }
-    /// The templates known, to be kept for the next process.
-    package var catalogue: [UInt8] { aggregator.catalogue() }
-    package var openRecordCount: Int { aggregator.recordCount }
-    package var openSeriesCount: Int { aggregator.seriesCount }
 
     // MARK: Intake
 
@@ -218,7 +225,7 @@ package final class Collector: @unchecked Sendable {
 
     /// Looks whether the clock was set, and puts right what was stamped before: the open batches here, sealed ones in memory,
     /// and those in the spool. What is at a sink already carries the mark that its time was a guess.
-    private func observeClock(wallClock: Timestamp) {
+    func observeClock(wallClock: Timestamp) {
         guard let correction = clockWatch.observe(wallClock: wallClock, now: scheduler.now, isKnown: isClockKnown())
         else { return }
         let before = wallClock.advanced(by: .zero - correction.step)
@@ -233,7 +240,7 @@ package final class Collector: @unchecked Sendable {
     }
 
     /// Gives up samples and attributes of new records while memory is short, and takes them up again.
-    private func updateDetail(aggregatorByteCount: Int) {
+    func updateDetail(aggregatorByteCount: Int) {
         knownByteCount = aggregatorByteCount
         for runner in lanes { knownByteCount += runner.lane.bytesInMemory }
         let used = knownByteCount + sourceBytes
@@ -263,11 +270,15 @@ package final class Collector: @unchecked Sendable {
     }
 
     private func fold(named record: LogRecord) {
+        fold(named: record, durableLevel: configuration.durableLevel)
+    }
+
+    func fold(named record: LogRecord, durableLevel: Severity?) {
         let now = requestedAt
         let isKeyed = requestKey != nil
         let outcome = aggregator.fold(
             record,
-            durableLevel: configuration.durableLevel,
+            durableLevel: durableLevel,
             isKeyed: isKeyed,
             now: now,
             clock: requestClock
@@ -408,7 +419,7 @@ package final class Collector: @unchecked Sendable {
 
     // MARK: Sealing
 
-    private func noteFolded(_ standing: Aggregator.Standing, isAwaited: Bool, hasCompanions: Bool) {
+    func noteFolded(_ standing: Aggregator.Standing, isAwaited: Bool, hasCompanions: Bool) {
         guard standing.recordCount > 0 else { return }
         batcher.recordsFolded(
             recordCount: standing.recordCount,
@@ -477,7 +488,7 @@ package final class Collector: @unchecked Sendable {
 
     /// Seals the open batches; for a durable record only the part that somebody waits for, so that a commit carries what it
     /// must and the window of all else goes on.
-    private func seal(_ reason: SealReason) {
+    func seal(_ reason: SealReason) {
         let now = scheduler.wallClock
         observeClock(wallClock: now)
         let isClockKnown = isClockKnown()
@@ -513,14 +524,19 @@ package final class Collector: @unchecked Sendable {
             let waiters = flushWaiters
             flushWaiters = []
             let ticket = issueTicket(for: ordinary, waiters: waiters)
-            for runner in lanes { runner.deliver(ordinary, ticket: ticket, isAwaited: isFlushed) }
+            if let cursor = openCursor, let stretch = stretches?.sealed(through: cursor, first: firstCursor) {
+                openCursor = nil
+                deliver(stretch, ordinary, ticket: ticket, isAwaited: isFlushed)
+            } else {
+                for runner in lanes { runner.deliver(ordinary, ticket: ticket, isAwaited: isFlushed) }
+            }
         } else if reason != .durable {
             settle(flushWaiters)
             flushWaiters = []
         }
     }
 
-    private func issueTicket(for batch: Batch, waiters: [Waiter]) -> Int {
+    func issueTicket(for batch: Batch, waiters: [Waiter]) -> Int {
         counters.sealedSeries += batch.seriesCount
         let ticket = nextTicket
         nextTicket += 1
@@ -536,9 +552,10 @@ package final class Collector: @unchecked Sendable {
         }
     }
 
-    private func acknowledged(_ ticket: Int) {
+    private func acknowledged(_ ticket: Int, by lane: Lane) {
         guard var entry = pending[ticket] else { return }
         entry.remainingLanes -= 1
+        if let seal = entry.stretch { stretchReceived(seal, ticket: ticket, by: lane) }
         guard entry.remainingLanes == 0 else {
             pending[ticket] = entry
             return
@@ -579,12 +596,4 @@ package final class Collector: @unchecked Sendable {
             waitUntilSettled(until: end, then: then)
         }
     }
-}
-
-/// Carries a value that belongs to the loop through a `@Sendable` closure that runs on the loop.
-///
-/// `@unchecked Sendable`: who makes one promises that both ends are on the same scheduler.
-package struct LoopConfined<Value>: @unchecked Sendable {
-    package let value: Value
-    package init(_ value: Value) { self.value = value }
 }

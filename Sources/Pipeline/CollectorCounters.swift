@@ -1,4 +1,5 @@
 package import LogModel
+package import Ports
 
 /// Why the intake refused a record that was well-formed. A closed set: it labels a metric.
 package enum Refusal: String, Sendable, CaseIterable {
@@ -18,6 +19,8 @@ package struct CollectorCounters: Sendable {
     package var accepted = 0
     /// Found in the spool at the start.
     package var recovered = 0
+    /// Of stretches of a replayable source that were read again, for the lanes that had no receipt for them.
+    package var reread: [Lane: Int] = [:]
     /// Not usable: a record without a message, a line that is no JSON.
     package var failed = 0
     package var refused: [Refusal: Int] = [:]

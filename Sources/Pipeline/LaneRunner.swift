@@ -28,6 +28,9 @@ package final class LaneRunner: @unchecked Sendable {
     package private(set) var replayedRecordCount = 0
     package private(set) var replayedForeignRecordCount = 0
 
+    /// Names of stretches of a replayable source that may be sent, or asked about, later on.
+    package var sourceStreams: [StreamID] = []
+
     private let spool: any Spool
     private let node: NodeID
     private let scheduler: any Scheduler
@@ -85,11 +88,59 @@ package final class LaneRunner: @unchecked Sendable {
 
     /// Makes the sink forget streams of before that stood still for a day: one a process, and one a request with a key.
     package func forgetOldStreams(spooledStreams: [StreamID]) {
-        sink.forgetStreams(except: lane.streams + spooledStreams, of: node)
+        sink.forgetStreams(except: lane.streams + sourceStreams + spooledStreams, of: node)
     }
 
-    package func deliver(_ batch: Batch, ticket: Int, isAwaited: Bool, name: DeliveryLane.Name? = nil) {
-        perform(lane.batchSealed(batch, ticket: ticket, isAwaited: isAwaited, name: name, now: scheduler.now))
+    package func deliver(
+        _ batch: Batch,
+        ticket: Int,
+        isAwaited: Bool,
+        name: DeliveryLane.Name? = nil,
+        isHeld: Bool = false
+    ) {
+        perform(
+            lane.batchSealed(
+                batch,
+                ticket: ticket,
+                isAwaited: isAwaited,
+                name: name,
+                isHeld: isHeld,
+                now: scheduler.now
+            )
+        )
+    }
+
+    /// A batch that was held may be sent.
+    package func release(_ ticket: Int) {
+        perform(lane.released(ticket, now: scheduler.now))
+    }
+
+    /// Asks the sink for the positions of replayable sources that it keeps; `completion` is called on the loop.
+    package func sourcePositions(_ completion: @escaping (Result<[SourcePosition], SinkError>) -> Void) {
+        let completion = LoopConfined(completion)
+        sink.sourcePositions(of: node) { result in
+            self.scheduler.execute { completion.value(result) }
+        }
+    }
+
+    /// Has the sink apply an empty stretch, so that nothing is applied under its name from now on. Answers whether it was; else the
+    /// name was taken. `completion` is called on the loop.
+    package func ruleOut(_ position: SourcePosition, _ completion: @escaping (Result<Bool, SinkError>) -> Void) {
+        let completion = LoopConfined(completion)
+        guard let name = position.stretches.last?.name else { return }
+        let writer = BatchWriter(
+            windowStart: scheduler.wallClock,
+            windowEnd: scheduler.wallClock,
+            clockIsKnown: true,
+            recordCount: 0,
+            seriesCount: 0,
+            byteCountEstimate: 64
+        )
+        var empty = Batch(payload: writer.bytes, recordCount: 0, seriesCount: 0)
+        empty.position = position
+        sink.apply(BatchSpan(stream: name, previous: 0, last: 1), [empty], from: node) { result in
+            self.scheduler.execute { completion.value(result.map { $0 == .applied }) }
+        }
     }
 
     /// Stamps that were guessed can be put right: in memory, and in the spool, which all lanes share.
@@ -149,7 +200,8 @@ package final class LaneRunner: @unchecked Sendable {
             send(span, items, number: number)
         case .spill(let item):
             spilledBatchCount += 1
-            spool.append(spooled(item), durable: item.isAwaited) { result in
+            // A position in an unsynced row could be lost while the sink learns of a later one.
+            spool.append(spooled(item), durable: item.isAwaited || item.batch.position != nil) { result in
                 self.scheduler.execute { self.spillEnded(item, result) }
             }
         case .readSpool:

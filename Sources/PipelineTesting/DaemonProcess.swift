@@ -13,7 +13,7 @@ package final class DaemonProcess: Sendable {
     /// Starts the daemon and returns when it takes connections.
     ///
     /// - Parameters:
-    ///   - settings: over these: a free port and a unix socket, `STATE_DIRECTORY` in `state`, a window of an hour.
+    ///   - settings: over these: a free port and a unix socket, `STATE_DIRECTORY` in `state`, a window of an hour, no journal.
     ///   - arguments: after the program's name.
     ///   - launcher: a program with its arguments that becomes the daemon by exec(3), such as setpriv(1) or unshare(1).
     ///   - sockets: handed over as systemd hands over those of a socket unit (sd_listen_fds(3)).
@@ -60,7 +60,7 @@ package final class DaemonProcess: Sendable {
         }
         let standard = [
             "LISTEN": "127.0.0.1:0,unix:\(state.file("logboom.sock"))", "STATE_DIRECTORY": state.path,
-            "LOG_FORMAT": "text", "AGGREGATION_WINDOW": "3600",
+            "LOG_FORMAT": "text", "AGGREGATION_WINDOW": "3600", "JOURNAL": "off",
         ]
         environment.merge(standard) { given, _ in given }
         return try ChildProcess(

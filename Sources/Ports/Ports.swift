@@ -75,8 +75,30 @@ package protocol Sink: Sendable {
     /// dead streams stay until the next start.
     func forgetStreams(except live: [StreamID], of node: NodeID)
 
+    /// The newest positions of replayable sources that were applied with batches of `node`, in any order; empty for a sink
+    /// that keeps none. Connects when it has to.
+    func sourcePositions(
+        of node: NodeID,
+        completion: @escaping @Sendable (Result<[SourcePosition], SinkError>) -> Void
+    )
+
+    /// Whether a call may reach the sink although its caller is gone: what is on the other side of a connection.
+    var outlivesCallers: Bool { get }
+
     /// Closes the connection and ends the thread; `completion` when done.
     func close(completion: @escaping @Sendable () -> Void)
+}
+
+extension Sink {
+    package var outlivesCallers: Bool { true }
+
+    /// For one that keeps none.
+    package func sourcePositions(
+        of node: NodeID,
+        completion: @escaping @Sendable (Result<[SourcePosition], SinkError>) -> Void
+    ) {
+        completion(.success([]))
+    }
 }
 
 /// A batch as the spool keeps it, under a name that never changes.
@@ -140,7 +162,7 @@ package struct SpoolHead: Sendable {
 /// The durable queue used while a sink is away. Every call is carried out in order on one thread of its own; `completion` is
 /// called exactly once, on that thread.
 package protocol Spool: Sendable {
-    /// Keeps the batch. With `durable` it is synced to disk before `completion` says success (survives a power cut);
+    /// Keeps the batch, and in the same transaction its position of a replayable source, if it has one. With `durable` it is synced to disk before `completion` says success (survives a power cut);
     /// without, it survives the process (kill -9) and reaches the disk within the operating system's write-back time.
     /// Appends that wait together share one transaction.
     func append(
@@ -185,11 +207,34 @@ package protocol Spool: Sendable {
     /// sent. Best effort: what cannot be is marked as guessed at the sink.
     func correctStamps(_ correction: ClockWatch.Correction)
 
+    /// The positions of replayable sources that came with batches, by the lane that kept them, and the one kept last by
+    /// ``keep(_:completion:)``.
+    func sourcePositions(
+        completion: @escaping @Sendable (Result<[(position: SourcePosition, lane: Lane?)], SinkError>) -> Void
+    )
+
+    /// Keeps a position beside those of batches, synced: a copy for a start at which nobody else can be asked.
+    func keep(_ position: SourcePosition, completion: @escaping @Sendable (Result<Void, SinkError>) -> Void)
+
     /// Syncs everything so far to the disk, then says what each lane holds.
     func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void)
 }
 
 extension Spool {
+    /// For one that keeps no positions.
+    package func sourcePositions(
+        completion: @escaping @Sendable (Result<[(position: SourcePosition, lane: Lane?)], SinkError>) -> Void
+    ) {
+        completion(.success([]))
+    }
+
+    package func keep(
+        _ position: SourcePosition,
+        completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
+    ) {
+        completion(.success(()))
+    }
+
     /// For one that keeps nothing across a setting of the clock.
     package func correctStamps(_ correction: ClockWatch.Correction) {}
 }

@@ -44,7 +44,7 @@ struct PatternWriter {
     /// Claim and upsert in one statement, which is a transaction of its own: one way to the server and back where four
     /// would be needed. Nothing is upserted unless the claim got the row; the answer says whether it did.
     ///
-    /// $22 is the stream, $23 what must not have been passed, $24 what is applied then.
+    /// $22 is the stream, $23 what must not have been passed, $24 what is applied then, $25 how far the journal is counted.
     static let claimingStatement = claiming(
         stream: 22,
         upsert(condition: "WHERE EXISTS (SELECT FROM claim)")
@@ -76,13 +76,14 @@ struct PatternWriter {
         """
     )
 
-    /// `upsert` behind the claim of the span whose three numbers begin with parameter `stream`.
+    /// `upsert` behind the claim of the span whose four parameters begin with `stream`.
     private static func claiming(stream: Int, _ upsert: String) -> String {
         """
         WITH claim AS (
-            INSERT INTO delivery_progress (node_id, stream, applied)
-            VALUES ($1::uuid, $\(stream)::bigint, $\(stream + 2)::bigint)
-            ON CONFLICT (node_id, stream) DO UPDATE SET applied = EXCLUDED.applied, updated_at = now()
+            INSERT INTO delivery_progress (node_id, stream, applied, positions)
+            VALUES ($1::uuid, $\(stream)::bigint, $\(stream + 2)::bigint, $\(stream + 3)::text::jsonb)
+            ON CONFLICT (node_id, stream) DO UPDATE
+            SET applied = EXCLUDED.applied, positions = EXCLUDED.positions, updated_at = now()
             WHERE delivery_progress.applied <= $\(stream + 1)::bigint
             RETURNING 1
         ), upserted AS (
@@ -256,6 +257,15 @@ struct PatternWriter {
             && batches.reduce(0) { $0 + $1.payload.count } < byteCountMax && !batches.contains(where: hasMerges)
     }
 
+    /// How far replayable sources are counted with these batches, of which one at most says so: JSON, or NULL.
+    static func appendPositions(of batches: [Batch], to parameters: inout QueryParameters) {
+        if let position = batches.last(where: { $0.position != nil })?.position {
+            parameters.append(String(decoding: position.text, as: UTF8.self))
+        } else {
+            parameters.appendNull(.text)
+        }
+    }
+
     /// Merges take statements of their own. A batch that cannot be read has none: it fails later, as poison.
     private static func hasMerges(_ batch: Batch) -> Bool {
         batch.payload.withUnsafeBufferPointer { bytes in (try? BatchReader(bytes))?.mergeCount ?? 0 > 0 }
@@ -286,6 +296,7 @@ struct PatternWriter {
         parameters.append(span.stream.signed)
         parameters.append(span.previous)
         parameters.append(span.last)
+        Self.appendPositions(of: batches, to: &parameters)
         defer { parameters.removeAll() }
         do throws(PostgresError) {
             let result = try connection.execute(

@@ -41,6 +41,15 @@ package final class PostgresSink: Sink {
         thread.perform { [writer] in completion(writer.probe()) }
     }
 
+    package func sourcePositions(
+        of node: NodeID,
+        completion: @escaping @Sendable (Result<[SourcePosition], SinkError>) -> Void
+    ) {
+        thread.perform { [writer] in
+            completion(Result { () throws(SinkError) in try writer.sourcePositions(node) })
+        }
+    }
+
     package func forgetStreams(except live: [StreamID], of node: NodeID) {
         thread.perform { [writer] in writer.forgetStreams(except: live, node) }
     }
@@ -78,8 +87,10 @@ private final class SinkSession: @unchecked Sendable {
     /// holds it, so we wait here until that one is committed or rolled back, and compare with what it left. That needs
     /// READ COMMITTED; stricter levels would refuse instead.
     private static let claimStatement = """
-        INSERT INTO delivery_progress (node_id, stream, applied) VALUES ($1::uuid, $2::bigint, $4::bigint)
-        ON CONFLICT (node_id, stream) DO UPDATE SET applied = EXCLUDED.applied, updated_at = now()
+        INSERT INTO delivery_progress (node_id, stream, applied, positions)
+        VALUES ($1::uuid, $2::bigint, $4::bigint, $5::text::jsonb)
+        ON CONFLICT (node_id, stream) DO UPDATE
+        SET applied = EXCLUDED.applied, positions = EXCLUDED.positions, updated_at = now()
         WHERE delivery_progress.applied <= $3::bigint
         RETURNING 1
         """
@@ -131,7 +142,7 @@ private final class SinkSession: @unchecked Sendable {
         var phase = SinkError.Phase.preparing
         var found: SinkError?
         do throws(PatternWriter.Failure) {
-            if let applied = try begin(connection, span, node) { return .alreadyApplied(through: applied) }
+            if let applied = try begin(connection, span, batches, node) { return .alreadyApplied(through: applied) }
             phase = .writing
             var search = try PoisonSearch(batches, of: node, connection)
             try search.run(&patterns)
@@ -157,6 +168,31 @@ private final class SinkSession: @unchecked Sendable {
         return .applied
     }
 
+    /// Positions of one node that are looked at: those of the newest stretches, and some read again.
+    private static let positionCountMax = 64
+
+    func sourcePositions(_ node: NodeID) throws(SinkError) -> [SourcePosition] {
+        let connection = try connected()
+        var parameters = QueryParameters()
+        parameters.append(uuid: node.bytes)
+        do throws(PostgresError) {
+            let rows = try connection.execute(
+                """
+                SELECT positions::text FROM delivery_progress WHERE node_id = $1::uuid AND positions IS NOT NULL
+                ORDER BY (positions ->> 'newest')::bigint DESC LIMIT \(Self.positionCountMax)
+                """,
+                parameters,
+                action: "ask how far the journal was counted"
+            )
+            return (0..<rows.rowCount).compactMap { row in
+                rows.text(row, 0).flatMap { SourcePosition(text: Array($0.utf8)) }
+            }
+        } catch {
+            settle(connection, after: error)
+            throw SinkError(error, .preparing)
+        }
+    }
+
     func probe() -> Bool {
         Connection.ping(settings.connectionParameters(lifeline), timeout: .seconds(2))
     }
@@ -170,10 +206,14 @@ private final class SinkSession: @unchecked Sendable {
         parameters.append(uuid: node.bytes)
         parameters.append(streams)
         do throws(PostgresError) {
+            // The newest position stays, however old: with the journal off for a day nobody names its stream.
             _ = try connection.execute(
                 """
                 DELETE FROM delivery_progress WHERE node_id = $1::uuid AND NOT (stream = ANY ($2::bigint[]))
                 AND updated_at < now() - interval '1 day'
+                AND (positions IS NULL OR (positions ->> 'newest')::bigint < (
+                    SELECT max((positions ->> 'newest')::bigint) FROM delivery_progress WHERE node_id = $1::uuid
+                ))
                 """,
                 parameters,
                 action: "forget old streams"
@@ -204,7 +244,7 @@ private final class SinkSession: @unchecked Sendable {
                 throw .server(error)
             }
         }
-        if let applied = try begin(connection, span, node) { return .alreadyApplied(through: applied) }
+        if let applied = try begin(connection, span, batches, node) { return .alreadyApplied(through: applied) }
         try patterns.write(batches, of: node, connection)
         phase = .committing
         try commit(connection)
@@ -215,11 +255,12 @@ private final class SinkSession: @unchecked Sendable {
     private func begin(
         _ connection: Connection,
         _ span: BatchSpan,
+        _ batches: [Batch],
         _ node: NodeID
     ) throws(PatternWriter.Failure) -> Int64? {
         do throws(PostgresError) {
             _ = try connection.run("BEGIN ISOLATION LEVEL READ COMMITTED", action: "begin a transaction")
-            guard let applied = try claim(connection, span, node) else { return nil }
+            guard let applied = try claim(connection, span, batches, node) else { return nil }
             _ = try connection.run("ROLLBACK", action: "end the transaction")
             return applied
         } catch {
@@ -236,12 +277,18 @@ private final class SinkSession: @unchecked Sendable {
     }
 
     /// Moves the stream's progress; or, when something of the span was applied before, how far.
-    private func claim(_ connection: Connection, _ span: BatchSpan, _ node: NodeID) throws(PostgresError) -> Int64? {
+    private func claim(
+        _ connection: Connection,
+        _ span: BatchSpan,
+        _ batches: [Batch],
+        _ node: NodeID
+    ) throws(PostgresError) -> Int64? {
         var parameters = QueryParameters()
         parameters.append(uuid: node.bytes)
         parameters.append(span.stream.signed)
         parameters.append(span.previous)
         parameters.append(span.last)
+        PatternWriter.appendPositions(of: batches, to: &parameters)
         let claimed = try connection.execute(prepared: Self.claim, parameters, action: "claim the span")
         if claimed.rowCount == 1 { return nil }
         return try progress(connection, span, node)

@@ -17,6 +17,9 @@ extension SpoolStore {
                     added.append((connection.lastInsertRowID, part.batch))
                 }
                 if let change = try replaceRow(of: refused.batch, by: refused.rest) { changes.append(change) }
+                if refused.rest == nil, let position = refused.batch.batch.position {
+                    try keep(position, lane: refused.batch.lane.rawValue)
+                }
             }
             return .commit(())
         }

@@ -27,6 +27,9 @@ package struct EmbeddedSink: Sink {
         completion(true)
     }
 
+    /// What it applies it applies before this process ends; positions are in the file that the spool reads.
+    package var outlivesCallers: Bool { false }
+
     package func forgetStreams(except live: [StreamID], of node: NodeID) {
         database.forgetStreams(except: live)
     }

@@ -43,6 +43,7 @@ extension SpoolStore {
                 }
                 if let failure = writer.failure { throw failure }
                 try store(merges)
+                if let position = batch.position { try keep(position, lane: Lane.store.rawValue) }
             }
             return .commit(.success(.applied))
         }

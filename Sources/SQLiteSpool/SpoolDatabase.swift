@@ -287,7 +287,7 @@ package final class SpoolDatabase: Spool {
 
     // MARK: The thread
 
-    private func perform<Value: Sendable>(
+    func perform<Value: Sendable>(
         _ completion: @escaping @Sendable (Result<Value, SinkError>) -> Void,
         _ body: @escaping @Sendable (SpoolStore) throws(SQLiteError) -> Result<Value, SinkError>
     ) {

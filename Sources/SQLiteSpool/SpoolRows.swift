@@ -52,6 +52,7 @@ extension SpoolStore {
                 if !contained {
                     let content = SpoolRow.Content(batch)
                     try insert(content, payload: payload)
+                    if let position = batch.batch.position { try keep(position, lane: batch.lane.rawValue) }
                     if batch.wasSent { try noteSent(batch.lane, batch.stream, through: batch.sequence) }
                     added.append((batch, connection.lastInsertRowID, payload.count, content.clockIsKnown))
                     byteCount += cost

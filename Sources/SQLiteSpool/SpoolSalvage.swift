@@ -30,6 +30,7 @@ enum SpoolSalvage {
         return try source.withDeadline(after: SpoolLimits.salvageDuration) { () throws(SQLiteError) in
             try target.transaction { () throws(SQLiteError) -> Connection.Verdict<Int> in
                 try copy(.progress, from: source, into: target)
+                try copy(.positions, from: source, into: target)
                 var failure: SQLiteError?
                 let batchCount = try copy(.spool, from: source, into: target) { row in
                     if SpoolRow(row).isSound { return true }
@@ -135,6 +136,10 @@ enum SpoolSalvage {
             (
                 "SELECT \(spool.columns) FROM spool ORDER BY id", spool.columnCount,
                 "INSERT OR IGNORE INTO spool (\(spool.columns)) VALUES (\(spool.parameters))"
+            ),
+            (
+                "SELECT lane, seal, position FROM source_positions", 3,
+                "INSERT OR REPLACE INTO source_positions (lane, seal, position) VALUES (?1, ?2, ?3)"
             ),
             (
                 "SELECT lane, stream, through FROM spool_sent", 3,

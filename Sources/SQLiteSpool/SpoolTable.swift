@@ -35,12 +35,13 @@ struct SpoolTable {
     )
 
     static let sent = SpoolTable(name: "spool_sent", columns: "lane, stream, through", columnCount: 3)
+    static let positions = SpoolTable(name: "source_positions", columns: "id, lane, seal, position", columnCount: 4)
     static let merges = SpoolTable(name: "pattern_merges", columns: "from_id, to_id, message_pattern", columnCount: 3)
 
     /// Throws when a table, a column, or the unique index that the upsert needs is not there: user_version may say one thing
     /// and a damaged schema another. Prepares only, reads no row.
     static func checkSchema(_ connection: Connection) throws(SQLiteError) {
-        for table in [progress, spool, sent, deadLetters, patterns, merges] {
+        for table in [progress, spool, sent, deadLetters, patterns, merges, positions] {
             _ = try connection.statement("SELECT \(table.columns) FROM \(table.name) LIMIT 0")
         }
         _ = try connection.statement(SeriesWriter.sql)

@@ -8,6 +8,12 @@ package enum SettingKey: String, Sendable, CaseIterable, CustomStringConvertible
     case tlsKey = "TLS_KEY"
     case tlsClientAuthority = "TLS_CLIENT_CA"
     case httpBodyLimit = "HTTP_BODY_LIMIT"
+    case journal = "JOURNAL"
+    case journalUnits = "JOURNAL_UNITS"
+    case journalPriority = "JOURNAL_PRIORITY"
+    case journalLookback = "JOURNAL_LOOKBACK"
+    case journalWait = "JOURNAL_WAIT"
+    case journalDirectory = "JOURNAL_DIRECTORY"
     case postgresHost = "POSTGRES_HOST"
     case postgresPort = "POSTGRES_PORT"
     case postgresDatabase = "POSTGRES_DB"
@@ -58,6 +64,7 @@ package enum SettingKey: String, Sendable, CaseIterable, CustomStringConvertible
 struct SettingDefinition: Sendable {
     enum Section: String, Sendable, CaseIterable {
         case receiving = "Receiving"
+        case journal = "The system's journal"
         case postgres = "PostgreSQL"
         case analytics = "Analytics node"
         case patterns = "Batches and patterns"

@@ -16,6 +16,28 @@ package enum RedactionMark: String, Sendable, CaseIterable {
     case plain, hash
 }
 
+/// Whether the system's journal is read. `auto`: if this process may.
+package enum JournalReading: String, Sendable, CaseIterable {
+    case auto, on, off
+}
+
+/// What of the journal is read, and how.
+package struct JournalSettings: Sendable, Equatable {
+    package var reading: JournalReading
+    /// Names of units, each with its suffix; empty means all. At most ``unitCountMax``.
+    package var units: [String]
+    /// The least severity read; `nil` means everything.
+    package var severityMin: Severity?
+    /// How far back the first start reads, 0...10 years.
+    package var lookback: Duration
+    /// How long a start waits for PostgreSQL to say how far the journal was counted, 0...1 day.
+    package var wait: Duration
+    /// `nil` is the machine's own journal.
+    package var directory: String?
+
+    package static let unitCountMax = 64
+}
+
 /// libpq's six `sslmode` words (PostgreSQL documentation, 34.19 "SSL Support", table 34.1).
 package enum PostgresSSLMode: String, Sendable, CaseIterable {
     case disable, allow, prefer, require
@@ -68,6 +90,9 @@ package struct Settings: Sendable, Equatable {
     package var access: AccessSettings
     /// `nil`: no port speaks TLS.
     package var tls: TLSSettings?
+    package var journal: JournalSettings
+    /// systemd's `RUNTIME_DIRECTORY`: a folder in memory that outlives the process and no boot; `nil` when there is none.
+    package var runtimeDirectory: String?
     /// Absolute path of the folder that holds the spool and the embedded store. Not created here.
     package var stateDirectory: String
     /// `nil`: the embedded store is the sink.

@@ -484,6 +484,15 @@ private struct Loading {
             listen: draft.listen,
             access: accessSettings(),
             tls: tls,
+            journal: JournalSettings(
+                reading: draft.journal,
+                units: draft.journalUnits,
+                severityMin: draft.journalPriority,
+                lookback: .seconds(draft.journalLookback),
+                wait: .seconds(draft.journalWait),
+                directory: draft.journalDirectory
+            ),
+            runtimeDirectory: firstPath("RUNTIME_DIRECTORY"),
             stateDirectory: draft.stateDirectory,
             postgres: draft.postgresHost.map { host in
                 DatabaseSettings(

@@ -11,6 +11,12 @@ struct SettingsDraft: Sendable {
     var tlsKey: String?
     var tlsClientAuthority: String?
     var httpBodyLimit = 0
+    var journal = JournalReading.auto
+    var journalUnits: [String] = []
+    var journalPriority: Severity?
+    var journalLookback = 0
+    var journalWait = 0
+    var journalDirectory: String?
     var postgresHost: String?
     var postgresPort = 0
     var postgresDatabase = ""
@@ -60,6 +66,8 @@ extension SettingDefinition {
     /// The bounds of the numbers. Units: connections, seconds, records, patterns, bytes, days.
     enum Bounds {
         static let poolSize = 1...10
+        static let journalLookback = 0...(10 * 365 * 86_400)
+        static let journalWait = 0...86_400
         static let aggregationWindow = 1...3600
         static let batchSize = 1...100_000
         static let maxPatterns = 100...100_000
@@ -71,7 +79,7 @@ extension SettingDefinition {
 
     /// One row a key, in the order of ``SettingKey``.
     static let table: [SettingDefinition] = {
-        let rows = receiving + postgres + analytics + patterns + storage + ownLog
+        let rows = receiving + journal + postgres + analytics + patterns + storage + ownLog
         precondition(rows.map(\.key) == SettingKey.allCases, "the table of keys has one row a key, in their order")
         return rows
     }()

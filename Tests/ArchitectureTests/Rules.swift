@@ -136,6 +136,12 @@ enum Rules {
             system: edge
         ),
         Rule(target: "SystemdNotify", layer: .adapter, targets: ["CSystemd"], system: edge),
+        Rule(
+            target: "JournalSource",
+            layer: .adapter,
+            targets: ["LogModel", "Patterns", "Ports", "BlockingExecutor", "CShims", "CSystemd"],
+            system: edge
+        ),
 
         Rule(target: "CFaultVFS", layer: .support),
         Rule(
@@ -157,7 +163,7 @@ enum Rules {
                 "Ports", "Pipeline", "Telemetry", "Settings", "BlockingExecutor", "SQLiteSpool", "PostgresSink",
                 "ForwardSink",
                 "HTTPClient",
-                "HTTPServing", "HTTPSource", "SystemdNotify", "CShims", "Hashing", "TLSServing",
+                "HTTPServing", "HTTPSource", "SystemdNotify", "JournalSource", "CShims", "Hashing", "TLSServing",
             ]),
             products: ["NIOCore", "NIOPosix"],
             system: edge
@@ -195,7 +201,11 @@ enum Rules {
     static let guests: [Guest] = [
         Guest("CSQLite", only: ["SQLiteClient"], "SQLite's C interface is made safe in one place"),
         Guest("CPostgres", only: ["PostgresClient"], "libpq's C interface is made safe in one place"),
-        Guest("CSystemd", only: ["SystemdNotify"], "libsystemd is known where the service manager is talked to"),
+        Guest(
+            "CSystemd",
+            only: ["SystemdNotify", "JournalSource"],
+            "libsystemd is known where the service manager is talked to and the journal is read"
+        ),
         Guest("CZlib", only: ["Compression", "PipelineTesting"], "zlib's C interface is made safe in one place"),
         Guest("CCrypto", only: ["Hashing"], "libcrypto is known where hashes are made"),
         Guest("CFaultVFS", only: ["PipelineTesting"], "a disk that fails belongs in no program"),

@@ -126,7 +126,7 @@ struct SchemaTests {
         await delivered(warehouse)
         let shape = try warehouse.query(Self.shape)
         let applied = try warehouse.query("SELECT * FROM logboom_migrations")
-        #expect(applied.count == 2)
+        #expect(applied.count == 3)
         await delivered(warehouse, 1)
         for step in Migrations.warehouse { try warehouse.query(step.sql) }
         #expect(try warehouse.query(Self.shape) == shape)
@@ -147,7 +147,7 @@ struct SchemaTests {
                 }
             }
         }
-        #expect(try warehouse.value("SELECT count(*) FROM logboom_migrations") == "2")
+        #expect(try warehouse.value("SELECT count(*) FROM logboom_migrations") == "3")
         #expect(try warehouse.count() == 6)
     }
 
@@ -179,7 +179,7 @@ struct SchemaTests {
     @Test func `a database newer than the program is refused in words`() async throws {
         let warehouse = try Warehouse()
         await delivered(warehouse)
-        try warehouse.query("INSERT INTO logboom_migrations (version, name, checksum) VALUES (3, 'later', 1)")
+        try warehouse.query("INSERT INTO logboom_migrations (version, name, checksum) VALUES (4, 'later', 1)")
         let sink = PostgresSink(warehouse.settings)
         let result = await sink.apply(1, 2, [makeBatch([Series()])])
         #expect(result.failureClass == .permanent && result.code == "SCHEMA_NEWER")
@@ -190,7 +190,7 @@ struct SchemaTests {
         let warehouse = try Warehouse()
         let steps =
             Migrations.warehouse
-            + [Migration(version: 3, name: "broken", sql: "CREATE TABLE half (a int); SELECT 1 / 0", checksum: 2)]
+            + [Migration(version: 4, name: "broken", sql: "CREATE TABLE half (a int); SELECT 1 / 0", checksum: 2)]
         let sink = PostgresSink(warehouse.settings, migrations: steps)
         let result = await sink.apply(0, 1, [makeBatch([Series()])])
         #expect(result.failureClass == .permanent && result.code == "22012" && result.message.contains("broken"))
@@ -200,7 +200,7 @@ struct SchemaTests {
         let later = PostgresSink(
             warehouse.settings,
             migrations: Migrations.warehouse
-                + [Migration(version: 3, name: "mended", sql: "CREATE TABLE whole (a int)", checksum: 3)]
+                + [Migration(version: 4, name: "mended", sql: "CREATE TABLE whole (a int)", checksum: 3)]
         )
         #expect(await later.apply(1, 2, [makeBatch([Series()])]) == .success(.applied))
         #expect(

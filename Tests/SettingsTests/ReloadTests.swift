@@ -12,7 +12,9 @@ struct ReloadTests {
 
     private static let changes: [(key: SettingKey, old: String, new: String)] = [
         (.listen, "127.0.0.1:1", "127.0.0.1:2"), (.hostNames, "a", "b"), (.allowInsecure, "false", "true"),
-        (.httpBodyLimit, "1M", "2M"),
+        (.httpBodyLimit, "1M", "2M"), (.journal, "auto", "off"), (.journalUnits, "a", "b"),
+        (.journalPriority, "info", "warn"), (.journalLookback, "1h", "2h"), (.journalWait, "1h", "2h"),
+        (.journalDirectory, "/a", "/b"),
         (.postgresHost, "a", "b"), (.postgresPort, "1", "2"), (.postgresDatabase, "a", "b"), (.postgresUser, "a", "b"),
         (.postgresPassword, "a", "b"), (.postgresSSLMode, "allow", "prefer"), (.postgresPoolMin, "1", "2"),
         (.postgresPoolMax, "2", "3"), (.analyticsNodeURL, "http://a", "http://b"), (.aggregationWindow, "1", "2"),

@@ -56,6 +56,19 @@ struct SettingBoundsTests {
                 "1023", "17M", "16777217", "8MB", "8 M", "-1K", "M", "99999999999999999999", "9223372036854775807K",
             ]
         ),
+        Row(key: .journal, good: ["auto", "ON", "off"], bad: ["yes", "1"]),
+        Row(
+            key: .journalUnits,
+            good: ["nginx", "getty@tty1.service,nginx", "a.service, b.timer", #"dev-disk-by\x2dlabel.swap"#],
+            bad: [
+                "a,", ",", "a b", "a/b", "*", (1...65).map { "u\($0)" }.joined(separator: ","),
+                String(repeating: "u", count: 251),
+            ]
+        ),
+        Row(key: .journalPriority, good: ["debug", "WARN", "fatal"], bad: ["trace", "4", "off"]),
+        Row(key: .journalLookback, good: ["0", "90s", "24h", "87600h"], bad: ["-1", "87601h", "1d"]),
+        Row(key: .journalWait, good: ["0", "1h", "86400"], bad: ["86401", "25h", "x"]),
+        Row(key: .journalDirectory, good: ["/var/log/journal"], bad: ["journal", "/a\nb"]),
         Row(
             key: .postgresHost,
             good: [

@@ -31,6 +31,9 @@ final class CollectorSimulation: @unchecked Sendable {
         var deadLetters = 0
         var dropped = 0
         var applied = 0
+        var journalEntries = 0
+        /// Records of stretches of the journal that were read again.
+        var reread = 0
     }
 
     /// Faults and senders go on for so long.
@@ -48,6 +51,9 @@ final class CollectorSimulation: @unchecked Sendable {
     let canary: Canary?
     var faults: Faults
     var disk = SimulatedDisk()
+    var journal = SimulatedJournal()
+    /// What a process leaves for the next one in memory that only a power cut empties.
+    private var runtime: SourcePosition?
     var checker: InvariantChecker
     var coverage = Coverage()
     private(set) var generator: SeededGenerator
@@ -76,7 +82,10 @@ final class CollectorSimulation: @unchecked Sendable {
         configuration = Collector.Configuration(
             window: .seconds([1, 5, 30].randomElement(using: &generator) ?? 30),
             batchSize: [1, 10, 100, 1000].randomElement(using: &generator) ?? 1000,
-            memoryLimit: [128 << 10, 1 << 20, 1 << 25].randomElement(using: &generator) ?? 1 << 25,
+            // The least: some batches on top of the tables that are there before the first record.
+            memoryLimit: [
+                Aggregator(templateCountMax: 64, style: .angle).byteCount + (128 << 10), 1 << 20, 1 << 25,
+            ].randomElement(using: &generator) ?? 1 << 25,
             durableLevel: [Severity.trace, .error, nil].randomElement(using: &generator) ?? .error,
             hostName: Array("pi".utf8)
         )
@@ -92,7 +101,7 @@ final class CollectorSimulation: @unchecked Sendable {
         runSteps(until: calmAt.advanced(by: Self.drainSpan)) { isDrained }
         if checker.violations.isEmpty {
             if isDrained {
-                checker.drained { lane in
+                checker.drained(journal: journal) { lane in
                     Set(disk.now.deadLetters.filter { $0.batch.lane == lane }.map(\.hash))
                 }
             } else {
@@ -103,6 +112,8 @@ final class CollectorSimulation: @unchecked Sendable {
         coverage.durableAnswers = checker.durableAnswerCount
         coverage.applied = servers.values.reduce(0) { $0 + $1.appliedBatchCount }
         coverage.deadLetters = disk.now.deadLetters.count
+        coverage.journalEntries = journal.entries.count
+        coverage.reread += process?.collector.counters.reread.values.reduce(0, +) ?? 0
         process?.end()
         process = nil
         scheduler.abandon()
@@ -120,14 +131,16 @@ final class CollectorSimulation: @unchecked Sendable {
 
     private var isDrained: Bool {
         guard isCalm, let process, !isStopping, waitingCount == 0 else { return false }
-        return process.collector.openRecordCount == 0 && disk.isEmpty && process.spool.isIdle
+        return process.runner.isSettled && process.journal.isAtEnd && process.collector.openRecordCount == 0
+            && disk.isEmpty && process.spool.isIdle
             && process.collector.lanes.allSatisfy { $0.lane.isSettled && $0.lane.counts.spooled == 0 }
     }
 
     private var state: String {
         guard let process else { return "no process" }
         let lanes = process.collector.lanes.map { "\($0.id): \($0.lane.phase) \($0.lane.counts)" }
-        return "\(process.collector.openRecordCount) open, \(disk.now.rows.count) rows, \(lanes)"
+        return
+            "\(process.runner.phase), \(process.collector.openRecordCount) open, \(disk.now.rows.count) rows, \(lanes)"
     }
 
     // MARK: Chance and time
@@ -168,6 +181,12 @@ final class CollectorSimulation: @unchecked Sendable {
         for time in faults.reconfigurations { later(time) { [self] in reconfigure() } }
         for _ in 0..<draw(in: 1...4) { later(.milliseconds(draw(in: 0...2000))) { [self] in send() } }
         for _ in 0..<draw(in: 0...5) { later(.milliseconds(draw(in: 0...90_000))) { [self] in flush() } }
+        for _ in 0..<draw(in: 0...150) {
+            later(.milliseconds(draw(in: 0...90_000))) { [self] in
+                for _ in 0..<draw(in: 1...4) { journal.write(using: &generator) }
+                process?.journal.work()
+            }
+        }
         for _ in 0..<draw(in: 0...20) { later(.milliseconds(draw(in: 0...90_000))) { [self] in disk.sync() } }
     }
 
@@ -207,6 +226,8 @@ final class CollectorSimulation: @unchecked Sendable {
         return .success(answer)
     }
 
+    func positions(at lane: Lane) -> [SourcePosition] { servers[lane]?.sourcePositions(canary: canary) ?? [] }
+
     func forget(_ lane: Lane, except live: [StreamID]) {
         trace("\(lane) forgets all but \(live.map(\.text))")
         servers[lane]?.forget(except: live, at: scheduler.now, canary: canary)
@@ -217,7 +238,11 @@ final class CollectorSimulation: @unchecked Sendable {
     private func start() {
         disk.sync()
         let usage = disk.usage()
-        let process = SimulatedProcess(scheduler, spool: SimulatedSpool(self))
+        let process = SimulatedProcess(
+            scheduler,
+            spool: SimulatedSpool(self),
+            journal: SimulatedJournalReader(self)
+        )
         let log = Log(format: .text(isColored: false), minimum: .fatal)
         let runners = lanes.map { lane in
             LaneRunner(
@@ -242,7 +267,24 @@ final class CollectorSimulation: @unchecked Sendable {
         process.found = usage.mapValues(\.recordCount)
         self.process = process
         trace("start with \(usage)")
-        process.collector.start(spooled: usage)
+        process.collector.start(spooled: usage, awaitsSource: true)
+        process.runner = SourceRunner(
+            process.journal,
+            collector: process.collector,
+            scheduler: process,
+            log: log,
+            patience: .seconds(3600),
+            generator: SeededGenerator(seed: generator.next())
+        ) { [self] position in
+            var position = position
+            if canary == .intentIsNotKept { position.stretches.removeAll { !$0.isStored } }
+            if !position.stretches.isEmpty { runtime = position }
+        }
+        var local = SourceRunner.Local()
+        for entry in process.spool.positionsKept() { local.add(entry.position, keptBy: entry.lane) }
+        if let runtime { local.addComplete(runtime) }
+        trace("the journal begins with \(local)")
+        process.runner.start(local, firstName: StreamID(rawValue: 4711))
     }
 
     private func endProcess(_ how: Faults.End, downFor: Duration) {
@@ -253,7 +295,13 @@ final class CollectorSimulation: @unchecked Sendable {
             var lostMax = atRisk(process)
             if how == .powerCut {
                 for lane in lanes { lostMax[lane, default: 0] += disk.unsyncedRecordCount(of: lane) }
-                disk.cut(keepsAnyPart: faults.disk.cutKeepsAnyPart, using: &generator)
+                disk.cut(
+                    keepsAnyPart: faults.disk.cutKeepsAnyPart,
+                    losesPositions: canary == .diskForgetsPositions,
+                    using: &generator
+                )
+                journal.cut(using: &generator)
+                runtime = nil
                 coverage.powerCuts += 1
             } else {
                 coverage.kills += 1
@@ -263,7 +311,13 @@ final class CollectorSimulation: @unchecked Sendable {
         isStopping = true
         coverage.stops += 1
         let box = LoopConfined(process)
-        process.collector.stop { [self] in awaitSpool(box.value, seconds: 1, downFor: downFor) }
+        process.collector.stop { [self] in
+            if var position = box.value.collector.sourcePosition {
+                position.isFinal = true
+                box.value.spool.keep(position) { _ in }
+            }
+            awaitSpool(box.value, seconds: 1, downFor: downFor)
+        }
     }
 
     /// After an orderly stop the spool finishes what it was asked for, and closes with a sync.
@@ -295,6 +349,7 @@ final class CollectorSimulation: @unchecked Sendable {
             coverage.spilled += runner.spilledBatchCount
             coverage.spillFailures += runner.spillFailureCount
         }
+        coverage.reread += process.collector.counters.reread.values.reduce(0, +)
         process.end()
         checker.processEnded(how, lostMax: lostMax) { disk.now.hashes(of: $0) }
         self.process = nil
@@ -374,15 +429,26 @@ final class CollectorSimulation: @unchecked Sendable {
 /// `@unchecked Sendable`: a simulation has one thread.
 final class SimulatedProcess: Scheduler, @unchecked Sendable {
     let spool: SimulatedSpool
+    let journal: SimulatedJournalReader
     var isAlive = true
     /// Records found in the spool at the start.
     var found: [Lane: Int] = [:]
     private let world: ManualScheduler
     private var made: Collector?
+    private var madeRunner: SourceRunner?
 
-    init(_ world: ManualScheduler, spool: SimulatedSpool) {
+    init(_ world: ManualScheduler, spool: SimulatedSpool, journal: SimulatedJournalReader) {
         self.world = world
         self.spool = spool
+        self.journal = journal
+    }
+
+    var runner: SourceRunner {
+        get {
+            guard let madeRunner else { preconditionFailure("a process reads the journal") }
+            return madeRunner
+        }
+        set { madeRunner = newValue }
     }
 
     /// Set once, right after ``init``: the collector needs its scheduler first.
@@ -398,6 +464,7 @@ final class SimulatedProcess: Scheduler, @unchecked Sendable {
     func end() {
         isAlive = false
         made = nil
+        madeRunner = nil
     }
 
     var now: MonotonicTime { world.now }

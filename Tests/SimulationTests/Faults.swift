@@ -65,6 +65,14 @@ struct Faults {
             self.ends = ends(.powerCut)
             store.requestLost = 30
             disk.damaged = 30
+        case .sinkForgetsPositions: self.ends = ends(.powerCut)
+        case .diskForgetsPositions:
+            self.ends = ends(.powerCut)
+            store.outages = [Period(from: .seconds(5), length: .seconds(40))]
+        case .intentIsNotKept:
+            self.ends = ends(.kill)
+            store.answerLost = 30
+            store.slow = 20
         case .sinkForgets, .receiptBeforeSpill, .spoolDropsOldest, .spoolNeverSyncs, .sinkTearsSpan: break
         }
     }
@@ -139,4 +147,10 @@ enum Canary: String, Sendable, CaseIterable {
     case sinkForgetsAtStart
     /// Found, once a real one: a damaged row is set aside without a sync, and a power cut brings it back.
     case damagedRowComesBack
+    /// The store keeps a stretch's batch without its position.
+    case sinkForgetsPositions
+    /// The disk keeps a stretch's batch, and loses its position in a power cut.
+    case diskForgetsPositions
+    /// A process tells the next one of a stretch only once there is a receipt for it.
+    case intentIsNotKept
 }

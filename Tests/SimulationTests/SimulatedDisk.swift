@@ -17,26 +17,39 @@ struct SimulatedDisk {
         case insert(Row)
         case remove(Lane, StreamID, through: Int64)
         case setAside(Row)
+        case keep(SourcePosition)
     }
 
     struct Contents {
         var rows: [Row] = []
         var deadLetters: [Row] = []
+        /// Of replayable sources, with the lane whose batch each came with.
+        var positions: [(position: SourcePosition, lane: Lane?)] = []
 
         mutating func apply(_ change: Change) {
             switch change {
-            case .insert(let row): rows.append(row)
+            case .insert(let row):
+                rows.append(row)
+                keepPosition(of: row)
+            case .keep(let position):
+                positions.removeAll { $0.lane == nil }
+                positions.append((position, nil))
             case .remove(let lane, let stream, let through):
                 rows.removeAll {
                     $0.batch.lane == lane && $0.batch.stream == stream && $0.batch.sequence <= through
                 }
             case .setAside(let row):
                 deadLetters.append(row)
+                keepPosition(of: row)
                 rows.removeAll {
                     $0.batch.lane == row.batch.lane && $0.batch.stream == row.batch.stream
                         && $0.batch.sequence == row.batch.sequence
                 }
             }
+        }
+
+        private mutating func keepPosition(of row: Row) {
+            if let position = row.batch.batch.position { positions.append((position, row.batch.lane)) }
         }
 
         /// Batches that are somewhere in it.
@@ -81,12 +94,13 @@ struct SimulatedDisk {
     }
 
     /// The power goes.
-    mutating func cut(keepsAnyPart: Bool, using generator: inout some RandomNumberGenerator) {
+    mutating func cut(keepsAnyPart: Bool, losesPositions: Bool, using generator: inout some RandomNumberGenerator) {
         let keptCount = Int.random(in: 0...unsynced.count, using: &generator)
         for (index, change) in unsynced.enumerated() {
             let isKept = keepsAnyPart ? Bool.random(using: &generator) : index < keptCount
             if isKept { synced.apply(change) }
         }
+        if losesPositions { synced.positions = [] }
         now = synced
         unsynced = []
     }

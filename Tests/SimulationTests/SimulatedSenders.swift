@@ -1,6 +1,7 @@
 import Delivery
 import LogModel
 import Pipeline
+import Ports
 
 /// Who sends: a few clients that post, wait for the answer, and post again; refused ones try again. Now and then somebody
 /// asks for a flush.
@@ -28,6 +29,15 @@ enum SimulatedSenders {
         private static func with(_ message: String, _ source: String, _ body: (ByteView, ByteView) -> Void) {
             var (message, source) = (message, source)
             message.withUTF8 { message in source.withUTF8 { source in body(message, source) } }
+        }
+
+        func add(to chunk: inout SourceChunk) {
+            Self.with(message, source) { message, source in
+                var record = LogRecord(message: message)
+                record.severity = severity
+                record.source = source
+                chunk.append(record, at: Timestamp(nanoseconds: 1_790_000_000 * 1_000_000_000))
+            }
         }
 
         func fold(into collector: Collector) {

@@ -10,6 +10,7 @@ struct SimulatedServer {
     static let memory = Duration.seconds(120)
 
     private var progress: [StreamID: (applied: Int64, movedAt: MonotonicTime)] = [:]
+    private var positions: [StreamID: SourcePosition] = [:]
     private(set) var appliedBatchCount = 0
 
     init(_ lane: Lane) {
@@ -28,6 +29,7 @@ struct SimulatedServer {
         guard known <= span.previous else { return .alreadyApplied(through: known) }
         guard !batches.contains(where: Self.isPoison) else { return nil }
         progress[span.stream] = (span.last, now)
+        if lane == .store, let position = batches.last?.position { positions[span.stream] = position }
         for batch in canary == .sinkTearsSpan ? batches.prefix(1) : batches[...] {
             appliedBatchCount += 1
             checker.applied(lane, batch)
@@ -38,6 +40,11 @@ struct SimulatedServer {
     mutating func forget(except live: [StreamID], at now: MonotonicTime, canary: Canary?) {
         let memory = canary == .sinkForgetsAtStart ? .zero : Self.memory
         progress = progress.filter { live.contains($0.key) || now.since($0.value.movedAt) <= memory }
+        positions = positions.filter { progress[$0.key] != nil }
+    }
+
+    func sourcePositions(canary: Canary?) -> [SourcePosition] {
+        canary == .sinkForgetsPositions ? [] : Array(positions.values)
     }
 
     /// Content that no store takes: one pattern of the senders' (``SimulatedSenders``).
@@ -67,8 +74,12 @@ final class SimulatedSink: Sink, @unchecked Sendable {
         from node: NodeID,
         completion: @escaping @Sendable (Result<SinkAnswer, SinkError>) -> Void
     ) {
-        if isUnderWay { simulation.checker.fail("I3", "lane \(lane): two spans are under way at once") }
-        isUnderWay = true
+        // A stretch is ruled out beside the lane, on a stream of its own.
+        let isBeside = batches.allSatisfy { $0.recordCount == 0 }
+        if isUnderWay, !isBeside {
+            simulation.checker.fail("I3", "lane \(lane): two spans are under way at once")
+        }
+        if !isBeside { isUnderWay = true }
         simulation.checker.sent(lane, span, batches)
         simulation.trace("\(lane) is sent \(span.stream.text) \(span.previous)..\(span.last)")
         let faults = simulation.faults(of: lane)
@@ -76,7 +87,7 @@ final class SimulatedSink: Sink, @unchecked Sendable {
         let delay = Duration.milliseconds(isSlow ? simulation.draw(in: 200...5000) : simulation.draw(in: 1...20))
         let answer: (Duration, Result<SinkAnswer, SinkError>) -> Void = { [self] delay, result in
             simulation.later(delay) { [self] in
-                isUnderWay = false
+                if !isBeside { isUnderWay = false }
                 completion(result)
             }
         }
@@ -117,6 +128,19 @@ final class SimulatedSink: Sink, @unchecked Sendable {
     func probe(completion: @escaping @Sendable (Bool) -> Void) {
         let isReachable = simulation.outage(of: lane) == nil
         simulation.later(.milliseconds(isReachable ? 2 : 1000)) { completion(isReachable) }
+    }
+
+    func sourcePositions(
+        of node: NodeID,
+        completion: @escaping @Sendable (Result<[SourcePosition], SinkError>) -> Void
+    ) {
+        let isLost = simulation.chance(simulation.faults(of: lane).requestLost) || simulation.outage(of: lane) != nil
+        simulation.later(.milliseconds(isLost ? 2000 : 3)) { [simulation, lane] in
+            guard !isLost else {
+                return completion(.failure(SinkError(.transient, code: "ECONNREFUSED", "ask: refused")))
+            }
+            completion(.success(simulation.positions(at: lane)))
+        }
     }
 
     func forgetStreams(except live: [StreamID], of node: NodeID) {

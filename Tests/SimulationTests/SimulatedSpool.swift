@@ -165,6 +165,36 @@ final class SimulatedSpool: Spool, @unchecked Sendable {
         completion(.success(.unknown))
     }
 
+    func sourcePositions(
+        completion: @escaping @Sendable (Result<[(position: SourcePosition, lane: Lane?)], SinkError>) -> Void
+    ) {
+        completion(.success(positionsKept()))
+    }
+
+    /// What a start finds; a copy that says that nothing came after it says so once.
+    func positionsKept() -> [(position: SourcePosition, lane: Lane?)] {
+        let found = simulation.disk.now.positions
+        for entry in found where entry.position.isFinal {
+            var copy = entry.position
+            copy.isFinal = false
+            simulation.disk.change(.keep(copy), isSynced: true)
+        }
+        return found
+    }
+
+    func keep(
+        _ position: SourcePosition,
+        completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
+    ) {
+        enqueue(fails: true) { [self] failure in
+            if let failure { return completion(.failure(failure)) }
+            simulation.disk.change(.keep(position), isSynced: true)
+            completion(.success(()))
+        } write: { [self] in
+            simulation.disk.change(.keep(position), isSynced: true)
+        }
+    }
+
     func syncedUsage(completion: @escaping @Sendable (Result<[Lane: SpoolUsage], SinkError>) -> Void) {
         enqueue(fails: true) { [self] failure in
             if let failure { return completion(.failure(failure)) }

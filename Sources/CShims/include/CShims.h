@@ -17,6 +17,9 @@ void logboom_return_large_blocks(void);
 /// malloc_trim(3): gives free pages back to the system.
 void logboom_trim_heap(void);
 
+/// eventfd(2) that blocks nobody: a descriptor, or -1. The C library of the tool chain has no module for it.
+int logboom_eventfd(void);
+
 /// adjtimex(2): whether some program or device keeps the clock right; 0 when none does, or none said so yet.
 int logboom_clock_is_disciplined(void);
 
