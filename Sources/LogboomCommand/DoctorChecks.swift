@@ -346,9 +346,9 @@ struct DoctorChecks {
             return Finding(
                 "memory limit",
                 .note,
-                "this kernel does not count memory by service, so MemoryMax= bounds nothing; the daemon keeps to MEMORY_LIMIT by "
-                    + "itself\(own)",
-                advice: "to have both: cgroup_enable=memory in /boot/firmware/cmdline.txt, and reboot"
+                "this kernel does not count memory by service: MemoryMax= bounds nothing, the daemon bounds itself\(own)",
+                advice: machine.exists("/boot/firmware/cmdline.txt")
+                    ? "to have both: cgroup_enable=memory in /boot/firmware/cmdline.txt, and reboot" : nil
             )
         }
         guard let most = Int(text.prefix { $0 != "\n" }) else {

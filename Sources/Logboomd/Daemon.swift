@@ -231,7 +231,10 @@ final class Daemon: @unchecked Sendable {
             handler: routes
         )
         routes.server = server
-        addresses = try Listening.open(settings, passed: PassedSocket.all(), on: server, tls: tls, log: log)
+        let passed = PassedSocket.all()
+        addresses = try Listening.open(settings, passed: passed, on: server, tls: tls, log: log)
+        // Tokens must not go at SIGHUP while one of these is open to other machines, no more than with LISTEN.
+        self.loaded.settings.listen += passed.compactMap(\.address)
     }
 
     private static func figures(of status: SpoolStatus, spoolByteCountMax: Int) -> SpoolFigures {

@@ -30,8 +30,9 @@ package final class DaemonProcess: Sendable {
     }
 
     /// Starts the daemon on a configuration file alone, which must have it listen on 127.0.0.1 and log as text.
-    package convenience init(fromFile path: String, state: TemporaryDirectory) throws {
-        try self.init(try ChildProcess([try Programs.path("logboomd"), "--config", path]), state: state)
+    package convenience init(fromFile path: String, state: TemporaryDirectory, sockets: [Int32] = []) throws {
+        let command = Self.activated(sockets) + [try Programs.path("logboomd"), "--config", path]
+        try self.init(try ChildProcess(command, descriptors: sockets), state: state)
     }
 
     private init(_ child: ChildProcess, state: TemporaryDirectory) throws {
@@ -52,22 +53,22 @@ package final class DaemonProcess: Sendable {
         sockets: [Int32] = []
     ) throws -> ChildProcess {
         var environment = settings
-        var launcher = launcher
-        if !sockets.isEmpty {
-            environment["LISTEN_FDS"] = String(sockets.count)
-            // Only the process itself knows its number before it runs.
-            launcher = ["/bin/sh", "-c", #"LISTEN_PID=$$ exec "$@""#, "sh"] + launcher
-        }
         let standard = [
             "LISTEN": "127.0.0.1:0,unix:\(state.file("logboom.sock"))", "STATE_DIRECTORY": state.path,
             "LOG_FORMAT": "text", "AGGREGATION_WINDOW": "3600", "JOURNAL": "off",
         ]
         environment.merge(standard) { given, _ in given }
         return try ChildProcess(
-            launcher + [try Programs.path("logboomd")] + arguments,
+            activated(sockets) + launcher + [try Programs.path("logboomd")] + arguments,
             environment: environment,
             descriptors: sockets
         )
+    }
+
+    /// What starts a program with sockets; only the process itself knows its number before it runs.
+    private static func activated(_ sockets: [Int32]) -> [String] {
+        guard !sockets.isEmpty else { return [] }
+        return ["/bin/sh", "-c", #"LISTEN_FDS="# + String(sockets.count) + #" LISTEN_PID=$$ exec "$@""#, "sh"]
     }
 
     /// The port in "listens on 127.0.0.1:PORT".

@@ -160,6 +160,24 @@ private final class Senders: Sendable {
         try expectOrderlyEnd(allowed)
     }
 
+    @Test func `SIGHUP does not open to everybody what only systemd names, either`() throws {
+        let tcp = try HeldSocket(address: "0.0.0.0")
+        let state = try TemporaryDirectory()
+        let tokens = state.file("tokens")
+        let made = try ChildProcess.run([try Programs.path("logboom"), "token", "new", "--file", tokens, "garage"])
+        try #require(made.end == .exited(0), "\(made.errors)")
+        let file = state.file("logboom.conf")
+        let listen = "LISTEN=127.0.0.1:0\nSTATE_DIRECTORY=\(state.path)\nLOG_FORMAT=text\n"
+        try "\(listen)TOKENS_FILE=\(tokens)\n".write(toFile: file, atomically: true, encoding: .utf8)
+        let daemon = try DaemonProcess(fromFile: file, state: state, sockets: [tcp.descriptor])
+        #expect(try HTTPTestConnection(.port(tcp.port)).send("GET", "/stats").status == 401)
+        try listen.write(toFile: file, atomically: true, encoding: .utf8)
+        daemon.hangUp()
+        try daemon.waitForLog("TOKENS_FILE")
+        #expect(try HTTPTestConnection(.port(tcp.port)).send("GET", "/stats").status == 401)
+        #expect(try daemon.terminate() == .exited(0), "\(daemon.log)")
+    }
+
     @Test func `an address wider than the one that systemd holds is refused with what to do`() throws {
         let tcp = try HeldSocket()
         let state = try TemporaryDirectory()

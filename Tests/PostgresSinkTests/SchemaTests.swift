@@ -205,7 +205,7 @@ struct SchemaTests {
         #expect(await later.apply(1, 2, [makeBatch([Series()])]) == .success(.applied))
         #expect(
             try warehouse.query("SELECT version, name FROM logboom_migrations ORDER BY 1") == [
-                ["1", "create"], ["2", "merges"], ["3", "mended"],
+                ["1", "create"], ["2", "merges"], ["3", "positions"], ["4", "mended"],
             ]
         )
         await later.close()
