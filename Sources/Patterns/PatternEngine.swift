@@ -12,7 +12,7 @@ public struct PatternEngine: ~Copyable {
     public private(set) var miner: TemplateMiner
     private let classifier = Classifier()
     private let again: UnsafeMutablePointer<UInt8>
-    private let recent = RecentMessages()
+    private var recent = RecentMessages()
     /// What the outcome for the message at hand depended on besides its shape.
     private let conditions = DigitConditions()
     /// The message without escape sequences; touched only when there are any.

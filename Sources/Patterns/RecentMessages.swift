@@ -45,6 +45,8 @@ struct RecentMessages {
 
     private let slots: UnsafeMutableRawPointer
     private let tags: UnsafeMutablePointer<Tag>
+    /// Slots that hold a message; they never become empty again.
+    private var usedCount = 0
 
     init() {
         precondition(MemoryLayout<Head>.size <= Self.rangesOffset, "the ranges begin behind the head")
@@ -59,7 +61,8 @@ struct RecentMessages {
         tags.deallocate()
     }
 
-    var byteCount: Int { Self.slotCount * (Self.slotByteCount + MemoryLayout<Tag>.stride) }
+    /// What was touched of the table.
+    var byteCount: Int { usedCount * Self.slotByteCount + Self.slotCount * MemoryLayout<Tag>.stride }
 
     /// Whether a message may be kept at all. An empty one needs no help.
     @inline(__always)
@@ -99,15 +102,15 @@ struct RecentMessages {
     }
 
     /// Keeps a message that is ``wants(_:)``ed, and what its outcome depended on.
-    func insert(_ message: ByteView, hash: UInt64, _ entry: Entry, _ conditions: DigitConditions) {
+    mutating func insert(_ message: ByteView, hash: UInt64, _ entry: Entry, _ conditions: DigitConditions) {
         guard let bytes = message.baseAddress, Self.fits(message) else { return }
         let place = Self.index(hash)
         let slot = slots + place * Self.slotByteCount
         let text = (slot + Self.textOffset).assumingMemoryBound(to: UInt8.self)
-        tags[place] = Tag()
+        for index in 0..<message.count where bytes[index] == ShapeBlock.anyDigit { return }
+        if tags[place].current == 0 { usedCount += 1 }
         for index in 0..<message.count {
             let byte = bytes[index]
-            guard byte != ShapeBlock.anyDigit else { return }
             let isFree = byte &- UInt8(ascii: "0") < 10 && !conditions.isExact(index)
             text[index] = isFree ? ShapeBlock.anyDigit : byte
         }
@@ -117,7 +120,7 @@ struct RecentMessages {
         head(at: slot).initialize(
             to: Head(hash: hash, entry: entry, rangeCount: UInt8(rangeCount), byteCount: UInt8(message.count))
         )
-        tags[place].current = Self.tag(hash)
+        tags[place] = Tag(current: Self.tag(hash))
     }
 
     @inline(__always)

@@ -100,7 +100,7 @@ import Testing
             try database.integer("SELECT sum(count) FROM aggregated_logs WHERE message_pattern = 'disk is on fire'")
                 == 105
         )
-        try Wait.until("/health to be healthy", .seconds(20)) {
+        try Wait.until("/health to be healthy", .seconds(60)) {
             try daemon.get("/health").string("status") == "healthy" ? () : nil
         }
         try daemon.postRecords(1, message: "disk is on fire", level: "ERROR")
@@ -132,7 +132,7 @@ import Testing
         try Wait.until("45 records; \(daemon.log)", .seconds(30)) {
             try database.total() == 45 ? () : nil
         }
-        try Wait.until("/health to be healthy", .seconds(20)) {
+        try Wait.until("/health to be healthy", .seconds(60)) {
             try daemon.get("/health").string("status") == "healthy" ? () : nil
         }
         try daemon.waitUntilDelivered()
