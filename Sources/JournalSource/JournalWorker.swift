@@ -34,6 +34,8 @@ final class JournalWorker: @unchecked Sendable {
     /// The last entry that was read; after opening anew, reading goes on behind it.
     private var cursor: String?
     private var reopenPause = JournalWorker.reopenMilliseconds.lowerBound
+    /// Entries read when the pages of the journal were last given back.
+    private var releasedAt: Int?
 
     init(_ configuration: JournalConfiguration, _ mailbox: JournalMailbox, now: @escaping @Sendable () -> Timestamp) {
         self.configuration = configuration
@@ -143,12 +145,14 @@ final class JournalWorker: @unchecked Sendable {
                 reopenPause = Self.reopenMilliseconds.lowerBound
                 status.lastError = nil
                 mailbox.publish(status)
+                releasePages(after: 4096)
                 reads.removeFirst()(chunk)
                 continue
             }
             status.isAtEnd = true
             status.lastError = nil
             mailbox.publish(status)
+            releasePages(after: 64)
             if try waitForEntries(&journal) {
                 // Files came or went: rotation, vacuuming. What libsystemd iterates over is not to be trusted then
                 // (systemd issues 29016, 43649), so the place is found anew by the last cursor.
@@ -157,6 +161,13 @@ final class JournalWorker: @unchecked Sendable {
                 if place.isLost { status.lostPlaceCount += 1 }
             }
         }
+    }
+
+    /// Gives back the pages of the journal once so many entries were read since the last time, and those that opening took.
+    private func releasePages(after entryCount: Int) {
+        guard releasedAt.map({ status.readCount - $0 >= entryCount }) ?? true else { return }
+        releasedAt = status.readCount
+        JournalMappings.release()
     }
 
     /// Sleeps until the journal has something new. Returns whether its files changed.

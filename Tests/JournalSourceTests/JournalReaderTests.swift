@@ -51,6 +51,39 @@ struct JournalReaderTests {
         #expect(records[0].attributes == ["identifier": "nginx-worker"])
     }
 
+    @Test func `the pages of a journal that was read are given back`() throws {
+        var fixture = JournalFixture(boot: 1, realtime: firstMicrosecond)
+        for index in 0..<10_000 { fixture.add("pump \(index) started", ["_SYSTEMD_UNIT": "pump.service"]) }
+        try write(fixture)
+        let reading = Reading(folder.path)
+        #expect(try reading.all().count == 10_000)
+        func residentKilobytes() throws -> Int {
+            var isOurs = false
+            var sum = 0
+            for line in try String(contentsOfFile: "/proc/self/smaps", encoding: .utf8).split(separator: "\n") {
+                // The head of a mapping begins with its address, in small letters.
+                if line.first.map({ $0.isHexDigit && !$0.isUppercase }) == true { isOurs = line.contains(folder.path) }
+                if isOurs, line.hasPrefix("Rss:") { sum += Int(line.split(separator: " ")[1]) ?? 0 }
+            }
+            return sum
+        }
+        // The file has 5 MB; what the next look at its end needs stays.
+        try Wait.until("the pages to go", .seconds(20), holds: { try residentKilobytes() < 1024 })
+    }
+
+    @Test func `of a process's map, the files of the journal are found`() {
+        let map = """
+            7f1000000000-7f1000800000 r--s 00000000 fe:00 1  /var/log/journal/0a/system.journal
+            7f2000000000-7f2000001000 r--s 00000000 fe:00 2  /run/log/journal/0a/user-1000@0005.journal~
+            7f3000000000-7f3000001000 r--p 00000000 fe:00 3  /usr/lib/systemd/journal
+            7f4000000000-7f4000001000 rw-p 00000000 00:00 0
+            nonsense.journal
+            """
+        var found: [UInt] = []
+        JournalMappings.forEachJournal(in: Array(map.utf8)) { found += [$0, $1 - $0] }
+        #expect(found == [0x7f10_0000_0000, 0x80_0000, 0x7f20_0000_0000, 0x1000])
+    }
+
     @Test func `a program's plain output has the level that its text says`() throws {
         var fixture = JournalFixture(boot: 1, realtime: firstMicrosecond)
         fixture.add("ERROR: no disk", ["_TRANSPORT": "stdout"])
