@@ -145,7 +145,7 @@ final class JournalWorker: @unchecked Sendable {
                 reopenPause = Self.reopenMilliseconds.lowerBound
                 status.lastError = nil
                 mailbox.publish(status)
-                releasePages(after: 4096)
+                releasePages(after: 1024)
                 reads.removeFirst()(chunk)
                 continue
             }
