@@ -82,7 +82,7 @@ let package = Package(
         .target(name: "SystemdNotify", dependencies: ["CSystemd"]),
         .target(
             name: "JournalSource",
-            dependencies: ["LogModel", "Patterns", "Ports", "BlockingExecutor", "CShims", "CSystemd"]
+            dependencies: ["LogModel", "Patterns", "Ports", "Telemetry", "BlockingExecutor", "CShims", "CSystemd"]
         ),
         .target(name: "Settings", dependencies: ["LogModel", "Admission"]),
         .target(
@@ -173,7 +173,7 @@ let package = Package(
         ),
         .testTarget(
             name: "JournalSourceTests",
-            dependencies: ["JournalSource", "Ports", "LogModel", "PipelineTesting"]
+            dependencies: ["JournalSource", "Ports", "LogModel", "Telemetry", "PipelineTesting"]
         ),
         .testTarget(
             name: "RecordDecodingTests",

@@ -22,16 +22,10 @@ final class JournalIntake: @unchecked Sendable {
     private let scheduler: any Scheduler
     private let spool: SpoolDatabase
     private let node: NodeIdentity
-    private let runtime: Kept
+    private let runtime: RuntimePosition
     /// Whether positions are in the state file anyway, with every batch.
     private let isEmbedded: Bool
     private var copied: SourcePosition?
-
-    /// `@unchecked Sendable`: after `init` used on the event loop only.
-    private final class Kept: @unchecked Sendable {
-        var position: RuntimePosition
-        init(_ position: RuntimePosition) { self.position = position }
-    }
 
     init(
         _ settings: Settings,
@@ -47,7 +41,7 @@ final class JournalIntake: @unchecked Sendable {
         self.spool = spool
         self.node = node
         isEmbedded = settings.postgres == nil
-        let runtime = Kept(RuntimePosition(directory: settings.runtimeDirectory))
+        let runtime = RuntimePosition(directory: settings.runtimeDirectory)
         self.runtime = runtime
         let journal = settings.journal
         reading = journal.reading
@@ -78,7 +72,7 @@ final class JournalIntake: @unchecked Sendable {
             log: log,
             patience: journal.wait,
             generator: SystemRandomNumberGenerator(),
-            keep: { runtime.position.write($0) }
+            keep: { runtime.write($0) }
         )
     }
 
@@ -108,7 +102,7 @@ final class JournalIntake: @unchecked Sendable {
                     log.warning("ask the spool how far the journal was counted: \(error)")
                 }
                 // One that a node of another name left says nothing about what this one counted.
-                if !node.isNew, let position = runtime.position.read() { local.addComplete(position) }
+                if !node.isNew, let position = runtime.read() { local.addComplete(position) }
                 local.isNewNode = node.isNew
                 if case .recovered = spool.status.recovery { local.isDamaged = true }
                 runner.start(local, firstName: firstName)
@@ -154,7 +148,7 @@ final class JournalIntake: @unchecked Sendable {
         figures.status = reader.status
         figures.waitCount = runner.waitCount
         figures.isGuess = runner.isGuess
-        figures.keepFailureCount = runtime.position.failureCount
+        figures.keepFailureCount = runtime.failureCount
         figures.stretch = collector.sourcePosition?.stretches.last?.seal ?? 0
         return figures
     }

@@ -7,7 +7,9 @@ internal import Ports
 ///
 /// Written before a stretch of the journal is sent and after each receipt, so it knows of all that may be anywhere. Where
 /// it cannot be written it is removed: an old one would say less than there is.
-struct RuntimePosition {
+///
+/// `@unchecked Sendable`: made on the main thread, used on the event loop.
+final class RuntimePosition: @unchecked Sendable {
     private static let name = "journal-position"
     private let path: String?
     /// Times it could not be written.
@@ -29,7 +31,7 @@ struct RuntimePosition {
     }
 
     /// Whole or not at all, and not synced: some 50 µs in a file system that is memory.
-    mutating func write(_ position: SourcePosition) {
+    func write(_ position: SourcePosition) {
         guard let path else { return }
         let temporary = path + ".new"
         let text = position.text

@@ -15,13 +15,18 @@ struct DigitConditions {
     /// The number of one to three digits at a place lies in a range, or does not.
     struct Range {
         /// From the lowest bit: position 8, digits 2, lowest value 10, highest value 10, and whether it lies inside.
-        let bits: UInt32
+        fileprivate let bits: UInt32
+
+        fileprivate init(bits: UInt32) { self.bits = bits }
 
         init(position: Int, count: Int, values: ClosedRange<Int>, isInside: Bool) {
             bits =
                 UInt32(position) | UInt32(count) << 8 | UInt32(values.lowerBound) << 10
                 | UInt32(min(values.upperBound, 1023)) << 20 | (isInside ? 1 << 30 : 0)
         }
+
+        fileprivate var position: Int { Int(bits & 0xFF) }
+        fileprivate var count: Int { Int(bits >> 8 & 3) }
 
         /// Whether the digits of `text`, which has this shape, meet the condition.
         @inline(__always)
@@ -42,7 +47,7 @@ struct DigitConditions {
         var isExact = false
         var rangeCount = 0
         var exact = InlineArray<3, UInt64>(repeating: 0)
-        var ranges = InlineArray<16, UInt32>(repeating: 0)
+        var ranges = InlineArray<16, Range>(repeating: Range(bits: 0))
     }
     private let state: UnsafeMutablePointer<State>
 
@@ -76,14 +81,18 @@ struct DigitConditions {
     /// Whether the `count` digits at `position`, with this value, lie in a range was decisive.
     func need(position: Int, count: Int, value: Int, in values: ClosedRange<Int>) {
         guard position < Self.positionMax else { return }
+        guard (1...3).contains(count) else { return needDigits(from: position, to: position + count) }
+        append(Range(position: position, count: count, values: values, isInside: values.contains(value)))
+    }
+
+    private func append(_ range: Range) {
         let used = state.pointee.rangeCount
-        guard used < Self.rangeCountMax, (1...3).contains(count) else {
-            return needDigits(from: position, to: position + count)
+        guard used < Self.rangeCountMax else {
+            return needDigits(from: range.position, to: range.position + range.count)
         }
-        let range = Range(position: position, count: count, values: values, isInside: values.contains(value))
         // One rule after the other asks about the same place.
-        for index in 0..<used where state.pointee.ranges[index] == range.bits { return }
-        state.pointee.ranges[used] = range.bits
+        for index in 0..<used where state.pointee.ranges[index].bits == range.bits { return }
+        state.pointee.ranges[used] = range
         state.pointee.rangeCount = used + 1
     }
 
@@ -92,14 +101,7 @@ struct DigitConditions {
         if other.state.pointee.isExact { state.pointee.isExact = true }
         for index in 0..<3 { state.pointee.exact[index] |= other.state.pointee.exact[index] }
         for index in 0..<other.state.pointee.rangeCount {
-            let used = state.pointee.rangeCount
-            let range = other.state.pointee.ranges[index]
-            if used < Self.rangeCountMax {
-                state.pointee.ranges[used] = range
-                state.pointee.rangeCount = used + 1
-            } else {
-                needDigits(from: Int(range & 0xFF), to: Int(range & 0xFF) + Int(range >> 8 & 3))
-            }
+            append(other.state.pointee.ranges[index])
         }
     }
 
@@ -113,5 +115,5 @@ struct DigitConditions {
     /// Ranges that were asked about; none when all digits have to be the same.
     var rangeCount: Int { state.pointee.isExact ? 0 : state.pointee.rangeCount }
 
-    func range(_ index: Int) -> UInt32 { state.pointee.ranges[index] }
+    func range(_ index: Int) -> Range { state.pointee.ranges[index] }
 }

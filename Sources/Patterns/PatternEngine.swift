@@ -89,7 +89,6 @@ public struct PatternEngine: ~Copyable {
     public mutating func remember(_ message: ByteView, number: Int, level: UInt8) {
         guard RecentMessages.fits(message), recent.wants(recentHash) else { return }
         conditions.add(redactor.conditions)
-        conditions.add(normalizer.conditions)
         recent.insert(
             message,
             hash: recentHash,
@@ -135,6 +134,8 @@ public struct PatternEngine: ~Copyable {
             return template
         }
         let template = normalizer.normalize(isLine ? message : Headline.of(message))
+        // Now: reading the template as data asks about parts of it.
+        conditions.add(normalizer.conditions)
         guard Self.mayBeStructured(template), template.count <= Normalizer.templateByteCountMax else { return template }
         return readAgain(template)
     }

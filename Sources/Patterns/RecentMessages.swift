@@ -91,7 +91,7 @@ struct RecentMessages {
         return head.pointee.entry
     }
 
-    /// Whether ``insert(_:hash:_:_:)`` would do anything now.
+    /// Whether a message with this hash gets its place now; when not, it is noted that it was wanted.
     @inline(__always)
     func wants(_ hash: UInt64) -> Bool {
         let index = Self.index(hash)
@@ -101,9 +101,9 @@ struct RecentMessages {
         return false
     }
 
-    /// Keeps a message that is ``wants(_:)``ed, and what its outcome depended on.
+    /// Keeps a message that ``fits(_:)`` and is ``wants(_:)``ed, and what its outcome depended on.
     mutating func insert(_ message: ByteView, hash: UInt64, _ entry: Entry, _ conditions: DigitConditions) {
-        guard let bytes = message.baseAddress, Self.fits(message) else { return }
+        guard let bytes = message.baseAddress else { return }
         let place = Self.index(hash)
         let slot = slots + place * Self.slotByteCount
         let text = (slot + Self.textOffset).assumingMemoryBound(to: UInt8.self)
@@ -114,7 +114,7 @@ struct RecentMessages {
             let isFree = byte &- UInt8(ascii: "0") < 10 && !conditions.isExact(index)
             text[index] = isFree ? ShapeBlock.anyDigit : byte
         }
-        let ranges = (slot + Self.rangesOffset).assumingMemoryBound(to: UInt32.self)
+        let ranges = (slot + Self.rangesOffset).assumingMemoryBound(to: DigitConditions.Range.self)
         let rangeCount = conditions.rangeCount
         for index in 0..<rangeCount { ranges[index] = conditions.range(index) }
         head(at: slot).initialize(

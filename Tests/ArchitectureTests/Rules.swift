@@ -139,7 +139,7 @@ enum Rules {
         Rule(
             target: "JournalSource",
             layer: .adapter,
-            targets: ["LogModel", "Patterns", "Ports", "BlockingExecutor", "CShims", "CSystemd"],
+            targets: ["LogModel", "Patterns", "Ports", "Telemetry", "BlockingExecutor", "CShims", "CSystemd"],
             system: edge
         ),
 

@@ -10,8 +10,8 @@ private struct EngineRig: ~Copyable {
     let recalls: Bool
     private(set) var recallCount = 0
 
-    init(capacity: Int, recalls: Bool) {
-        engine = PatternEngine(capacity: capacity, style: .angle)
+    init(capacity: Int, recalls: Bool, style: PlaceholderStyle = .angle) {
+        engine = PatternEngine(capacity: capacity, style: style)
         self.recalls = recalls
     }
 
@@ -136,6 +136,7 @@ private struct EngineRig: ~Copyable {
             "part-00190", "82.68.222.194.dsl.example.org", "[12345.678901]", "PT1H30M", "-70dBm", "1e-05", "802.11",
             "v6",
             "E1121 12:00:00.5", "x86_64", "01.03.2026", "3/1/26", "123456789:AAabcdefghijklmnopqrstuvwxyz01234",
+            "17 of 12:30", "12:75", "now 10.0.0.299", "at 12:30 {\"a\":7}", "a=1 b=12:30 c=10.0.0.255",
             "DE89 3704 0044 0532 0130 00", "3782 822463 10005", "key=\"4711\"", "wifi key=4711", "otp=123456",
         ]
 
@@ -147,12 +148,16 @@ private struct EngineRig: ~Copyable {
         #expect(rig.recallCount == (isSame ? 2 : 1), "\(first) / \(second)")
     }
 
-    @Test(arguments: SeededGenerator.seeds(fixed: 2, fresh: 2))
-    func `a message recalled counts under the pattern that learning it again would have given`(seed: UInt64) {
+    /// Both styles: a template may look like data where its message did not (`{NUM} of 3`).
+    @Test(arguments: SeededGenerator.seeds(fixed: 2, fresh: 2), [PlaceholderStyle.angle, .braces])
+    func `a message recalled counts under the pattern that learning it again would have given`(
+        seed: UInt64,
+        style: PlaceholderStyle
+    ) {
         var stream = Stream(seed: seed)
         // Small enough that patterns are merged and forgotten meanwhile.
-        var rig = EngineRig(capacity: 200, recalls: true)
-        var other = PatternEngine(capacity: 1, style: .angle)
+        var rig = EngineRig(capacity: 200, recalls: true, style: style)
+        var other = PatternEngine(capacity: 1, style: style)
         for round in 0..<4_000 {
             if round % 400 == 0 { rig.epoch += 1 }
             let message = stream.next()

@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 
+from process import fields
+
 TOOL = "/lib/systemd/systemd-journal-remote"
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -54,18 +56,6 @@ def entries(count):
                f"_CAP_EFFECTIVE=0\n_SYSTEMD_CGROUP=/system.slice/{unit}.service\n_SYSTEMD_UNIT={unit}.service\n"
                f"_SYSTEMD_SLICE=system.slice\n_SYSTEMD_INVOCATION_ID={'a' * 31}{number % 8}\n_MACHINE_ID={'c' * 32}\n"
                f"_HOSTNAME=pi\nMESSAGE={text}\n\n")
-
-
-def fields(path):
-    """The `Name:  123 kB` lines of a /proc file, in KiB."""
-    found = {}
-    with open(path) as file:
-        for line in file:
-            name, _, value = line.partition(":")
-            words = value.split()
-            if len(words) == 2 and words[1] == "kB":
-                found[name] = int(words[0])
-    return found
 
 
 class Daemon:

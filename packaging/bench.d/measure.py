@@ -16,6 +16,8 @@ import threading
 import time
 import urllib.request
 
+from process import fields
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONNECTIONS = 16
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -39,18 +41,6 @@ def sql(database, statement):
     command = [options.psql, "-X", "-q", "-h", options.postgres_socket, "-U", "postgres", "-d", database,
                "-v", "ON_ERROR_STOP=1", "-At", "-c", statement]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
-
-
-def fields(path):
-    """The `Name:  123 kB` lines of a /proc file, in KiB."""
-    found = {}
-    with open(path) as file:
-        for line in file:
-            name, _, value = line.partition(":")
-            words = value.split()
-            if len(words) == 2 and words[1] == "kB":
-                found[name] = int(words[0])
-    return found
 
 
 class Daemon:
