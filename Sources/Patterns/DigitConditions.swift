@@ -85,11 +85,14 @@ struct DigitConditions {
         append(Range(position: position, count: count, values: values, isInside: values.contains(value)))
     }
 
+    /// The digits that a range is about have to be the same: more than it asks for.
+    func needDigits(of range: Range) {
+        needDigits(from: range.position, to: range.position + range.count)
+    }
+
     private func append(_ range: Range) {
         let used = state.pointee.rangeCount
-        guard used < Self.rangeCountMax else {
-            return needDigits(from: range.position, to: range.position + range.count)
-        }
+        guard used < Self.rangeCountMax else { return needDigits(of: range) }
         // One rule after the other asks about the same place.
         for index in 0..<used where state.pointee.ranges[index].bits == range.bits { return }
         state.pointee.ranges[used] = range

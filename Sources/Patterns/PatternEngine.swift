@@ -87,7 +87,9 @@ public struct PatternEngine: ~Copyable {
     /// masked and learned by this engine; what ``level(in:)`` said of it, or anything else that follows from its pattern
     /// alone, comes back as `level`.
     public mutating func remember(_ message: ByteView, number: Int, level: UInt8) {
-        guard RecentMessages.fits(message), recent.wants(recentHash) else { return }
+        guard RecentMessages.fits(message) else { return }
+        recent.makeRoom(forPatterns: miner.patternCount)
+        guard recent.wants(message, hash: recentHash) else { return }
         conditions.add(redactor.conditions)
         recent.insert(
             message,

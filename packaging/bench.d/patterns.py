@@ -8,6 +8,8 @@ import glob
 import json
 import os
 import random
+import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -21,6 +23,8 @@ DRAIN3_LINES = 50_000
 SEED = 7
 FLAT_LINES = 1_000_000
 FLAT_PATTERNS = (100, 1_000, 5_000)
+# Instructions are counted on the lines between these, when all patterns are known.
+COUNTED_LINES = (200_000, 300_000)
 
 
 # ---- inputs, each made by a process of its own: what a child is told about its memory includes its parent's
@@ -223,15 +227,33 @@ if options.data:
     os.remove(mixed)
     print()
 
-print("| live patterns | found | lines under `<other>` | CPU ns a line | CPU ns a line once all are known |")
-print("| ---: | ---: | ---: | ---: | ---: |")
+def first_lines(path, target, count):
+    with open(path, "rb") as file, open(target, "wb") as copy:
+        for _, line in zip(range(count), file):
+            copy.write(line)
+
+
+def counted_instructions(path, scratch):
+    """Instructions a line once all patterns are known, counted by callgrind: neighbours do not disturb it."""
+    totals = []
+    for count in COUNTED_LINES:
+        first_lines(path, scratch, count)
+        with open(scratch, "rb") as lines:
+            result = subprocess.run(
+                ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", options.program, "patterns", "--quiet", "--json",
+                 "--format", "text", "-"], stdin=lines, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=600, check=True)
+        totals.append(int(re.search(rb"Collected : (\d+)", result.stderr)[1]))
+    return (totals[1] - totals[0]) / (COUNTED_LINES[1] - COUNTED_LINES[0])
+
+
+print("| live patterns | found | lines under `<other>` | CPU ns a line | CPU ns a line once all are known "
+      "| instructions a line once all are known |")
+print("| ---: | ---: | ---: | ---: | ---: | ---: |")
 for patterns in FLAT_PATTERNS:
     whole = os.path.join(options.folder, "flat.log")
     half = os.path.join(options.folder, "flat-half.log")
     write_input("flat", patterns, whole)
-    with open(whole, "rb") as file, open(half, "wb") as target:
-        for _, line in zip(range(FLAT_LINES // 2), file):
-            target.write(line)
+    first_lines(whole, half, FLAT_LINES // 2)
     halves, wholes = [], []
     for _ in range(options.runs):
         halves.append(run_program(half))
@@ -241,6 +263,7 @@ for patterns in FLAT_PATTERNS:
     # What comes on top of the first half is neither start-up nor learning.
     steady = [(b[1] - a[1]) / (FLAT_LINES - FLAT_LINES // 2) for a, b in zip(halves, wholes)]
     print(f"| {patterns:,} | {found:,} | {other:,} | " + spread([run[1] / FLAT_LINES * 1e9 for run in wholes], "{:,.0f}") + " | "
-          + spread([value * 1e9 for value in steady], "{:,.0f}") + " |", flush=True)
+          + spread([value * 1e9 for value in steady], "{:,.0f}") + " | "
+          + (f"{counted_instructions(whole, half):,.0f}" if shutil.which("valgrind") else "(no valgrind)") + " |", flush=True)
     os.remove(whole)
     os.remove(half)
