@@ -147,8 +147,15 @@ package final class DaemonProcess: Sendable {
 
 /// Where the programs under test are: beside the test bundle.
 package enum Programs {
-    /// The absolute path of one of this package's programs.
+    /// The absolute path of one of this package's programs: what was built beside the tests, or for `logboomd` what
+    /// `LOGBOOM_TEST_DAEMON` names, such as a build with a sanitizer.
     package static func path(_ name: String) throws -> String {
+        if name == "logboomd", let other = ProcessInfo.processInfo.environment["LOGBOOM_TEST_DAEMON"] {
+            guard FileManager.default.isExecutableFile(atPath: other) else {
+                throw TestingError("run \(name): LOGBOOM_TEST_DAEMON is \(other), which is no program")
+            }
+            return other
+        }
         let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
         let path = URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent(name).path
         guard FileManager.default.isExecutableFile(atPath: path) else {
