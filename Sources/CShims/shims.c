@@ -1,10 +1,15 @@
 #define _GNU_SOURCE
 #include "CShims.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/timex.h>
+#include <unistd.h>
 
 int logboom_thread_start(size_t stack_byte_count, const char *name, void *(*run)(void *), void *context) {
     pthread_attr_t attributes;
@@ -36,3 +41,36 @@ int logboom_clock_is_disciplined(void) {
     struct timex state = {.modes = 0};
     return adjtimex(&state) >= 0 && (state.status & STA_UNSYNC) == 0;
 }
+
+static _Thread_local volatile sig_atomic_t survives_lost_pages;
+static atomic_int lost_page_count;
+static uintptr_t page_byte_count;
+
+// mmap is no function that POSIX allows here; on Linux it is a plain system call, and journald does the same (systemd,
+// src/basic/sigbus.c).
+static void replace_lost_page(int number, siginfo_t *info, void *context) {
+    (void)context;
+    int code = errno;
+    // BUS_ADRERR: there is nothing behind the address. Others are bugs, or memory that fails.
+    if (survives_lost_pages && info->si_code == BUS_ADRERR) {
+        void *page = (void *)((uintptr_t)info->si_addr & ~(page_byte_count - 1));
+        if (mmap(page, page_byte_count, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page) {
+            atomic_fetch_add(&lost_page_count, 1);
+            errno = code;
+            return;
+        }
+    }
+    // The instruction is repeated, and ends the process as if nobody had been here.
+    signal(number, SIG_DFL);
+    errno = code;
+}
+
+int logboom_survive_lost_pages(void) {
+    page_byte_count = (uintptr_t)sysconf(_SC_PAGESIZE);
+    survives_lost_pages = 1;
+    struct sigaction action = {.sa_sigaction = replace_lost_page, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    return sigaction(SIGBUS, &action, NULL) == 0 ? 0 : errno;
+}
+
+int logboom_take_lost_page_count(void) { return atomic_exchange(&lost_page_count, 0); }

@@ -51,6 +51,7 @@ extension Routes {
         writer.field("empty", journal.status.emptyCount)
         writer.field("joined", journal.status.joinedCount)
         writer.field("damaged", journal.status.damagedCount)
+        writer.field("lost_pages", journal.status.lostPageCount)
         writer.field("errors", journal.status.errorCount)
         writer.field("lost_places", journal.status.lostPlaceCount)
         writer.key("lag_s")
@@ -88,6 +89,12 @@ extension Routes {
             "logboom_journal_damaged_total",
             "Journal entries that could be read in part only.",
             journal.status.damagedCount
+        )
+        page.add(
+            .counter,
+            "logboom_journal_lost_pages_total",
+            "Pages of journal files that could not be read.",
+            journal.status.lostPageCount
         )
         page.add(
             .counter,

@@ -1,3 +1,4 @@
+internal import CShims
 internal import CSystemd
 internal import Glibc
 internal import LogModel
@@ -46,6 +47,9 @@ final class JournalWorker: @unchecked Sendable {
 
     /// Until it is closed.
     func run() {
+        // libsystemd reads mapped files. Without this a file that was cut short, or a card that gives an error, would end the
+        // daemon, and end it again at the same entry after each start.
+        _ = logboom_survive_lost_pages()
         while !isClosed {
             _ = takeMessages()
             guard !reads.isEmpty else {
@@ -142,6 +146,7 @@ final class JournalWorker: @unchecked Sendable {
                 continue
             }
             let chunk = try chunk(&journal, &place)
+            _ = takesLostPages()
             if let chunk {
                 reopenPause = Self.reopenMilliseconds.lowerBound
                 status.lastError = nil
@@ -260,6 +265,13 @@ final class JournalWorker: @unchecked Sendable {
         }
     }
 
+    /// Counts the pages that could not be read since the last time. Returns whether there were any.
+    private func takesLostPages() -> Bool {
+        let count = Int(logboom_take_lost_page_count())
+        status.lostPageCount += count
+        return count > 0
+    }
+
     private func readableCursor(_ journal: borrowing Journal) throws(JournalError) -> String? {
         do throws(JournalError) {
             return try journal.cursor()
@@ -274,12 +286,19 @@ final class JournalWorker: @unchecked Sendable {
         status.readCount += 1
         status.isAtEnd = false
         fields.reset()
+        // Those lost on the way here took nothing from this entry.
+        _ = takesLostPages()
         do throws(JournalError) {
             try journal.forEachField { fields.take($0, $1) }
         } catch {
             // A damaged object: what was read of the entry counts.
             guard error.isDamage else { throw error }
             status.damagedCount += 1
+        }
+        // Zeros stand where its text was. What else lay on that page is told by its own damage.
+        guard !takesLostPages() else {
+            status.damagedCount += 1
+            return
         }
         guard let position = try JournalPosition.readable(journal) else {
             status.damagedCount += 1

@@ -141,6 +141,8 @@ package struct SourceStatus: Sendable, Equatable {
     package var joinedCount = 0
     /// Of the entries, those that could be read in part only: damaged on disk.
     package var damagedCount = 0
+    /// Pages of it that could not be read: a file that was cut short while it was open, an error of the disk.
+    package var lostPageCount = 0
     /// Times that the source could not be read, or had to be opened anew.
     package var errorCount = 0
     /// Times that the entry of a cursor was gone: vacuumed, or in a file that is damaged.

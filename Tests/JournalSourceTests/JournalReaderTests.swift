@@ -322,13 +322,27 @@ struct JournalReaderTests {
                     )
                 }
             }
-            // Another file of that name: one that shrinks while somebody has it mapped ends him with SIGBUS.
             try bytes.write(to: URL(fileURLWithPath: path), options: .atomic)
             let reading = Reading(folder.path)
             try reading.all()
             let tail = Self.numbers(reading.messages).filter { $0 >= 300 }
             #expect(tail == Array(300..<600), "round \(round)")
         }
+    }
+
+    @Test func `a file that is cut short while it is being read ends nobody, and what lies in others is read`() throws {
+        try write(numbered(0..<3_000), "system@1.journal")
+        try write(numbered(3_000..<3_300, realtime: firstMicrosecond + 3_000_000))
+        let path = folder.file("system@1.journal")
+        // On the journal's own thread, between two reads: the pages behind the cut are mapped, and gone.
+        let reading = Reading(folder.path, afterFirstChunk: { _ = truncate(path, 64 * 1024) })
+        try Wait.until("the other file; status: \(reading.reader.status)", .seconds(30)) {
+            reading.messages.last == "entry number 3299"
+        }
+        let numbers = Self.numbers(reading.messages)
+        #expect(numbers.filter { $0 >= 3_000 } == Array(3_000..<3_300))
+        #expect(numbers.count < 3_300, "the cut took entries")
+        try Wait.until("the lost pages to be counted", .seconds(10)) { reading.reader.status.lostPageCount > 0 }
     }
 
     @Test func `a folder without a journal is no error, and one that is missing is tried again`() throws {

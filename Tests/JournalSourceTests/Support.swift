@@ -16,9 +16,10 @@ final class Reading: Sendable {
     }
 
     let reader: JournalReader
+    private let afterFirstChunk: @Sendable () -> Void
     private let chunks = Mutex<[SourceChunk]>([])
 
-    /// - Parameter isReading: whether it asks for more after each chunk.
+    /// - Parameter afterFirstChunk: called on the reader's thread before it is asked for more.
     init(
         _ directory: String,
         start: SourceStart = .first,
@@ -26,8 +27,10 @@ final class Reading: Sendable {
         units: [String] = [],
         severityMin: Severity? = nil,
         lookback: Duration = .seconds(100 * 365 * 86_400),
-        identity: OwnIdentity = OwnIdentity(processID: 99_999, invocationID: nil)
+        identity: OwnIdentity = OwnIdentity(processID: 99_999, invocationID: nil),
+        afterFirstChunk: @escaping @Sendable () -> Void = {}
     ) {
+        self.afterFirstChunk = afterFirstChunk
         reader = JournalReader(
             JournalConfiguration(
                 directory: directory,
@@ -47,7 +50,11 @@ final class Reading: Sendable {
     private func more() {
         reader.read { [weak self] chunk in
             guard let self else { return }
-            chunks.withLock { $0.append(chunk) }
+            let isFirst = chunks.withLock {
+                $0.append(chunk)
+                return $0.count == 1
+            }
+            if isFirst { afterFirstChunk() }
             if !chunk.isLast { more() }
         }
     }

@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// What Swift cannot import: variadic functions, _GNU_SOURCE functions and macros. One line each, no logic of our own.
+/// What Swift cannot import or do: variadic functions, _GNU_SOURCE functions and macros, one line each; and what runs in a signal
+/// handler.
 
 /// Starts a detached thread with the given stack size and name (at most 15 bytes, pthread_setname_np(3)); 0, or an errno.
 int logboom_thread_start(size_t stack_byte_count, const char *name, void *(*run)(void *), void *context);
@@ -16,6 +17,12 @@ void logboom_limit_malloc_arenas(int count);
 void logboom_return_large_blocks(void);
 /// malloc_trim(3): gives free pages back to the system.
 void logboom_trim_heap(void);
+
+/// From now on, a page of a mapped file that cannot be read (the file was cut short, the disk gives an error) reads as zeros on the
+/// calling thread instead of ending the process (SIGBUS, mmap(2)); on all others it still does. 0, or an errno.
+int logboom_survive_lost_pages(void);
+/// Pages that were replaced by zeros since the last call, of all threads together.
+int logboom_take_lost_page_count(void);
 
 /// eventfd(2) that blocks nobody: a descriptor, or -1. The C library of the tool chain has no module for it.
 int logboom_eventfd(void);
