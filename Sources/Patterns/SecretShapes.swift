@@ -65,6 +65,8 @@ extension SecretReader {
             found = has("dop_v1_", at: start) || has("dckr_pat_", at: start)
         case UInt8(ascii: "h"): found = has("hf_", at: start) && count >= 30
         case UInt8(ascii: "w"): found = has("whsec_", at: start)
+        // Our own (`logboom token new`).
+        case UInt8(ascii: "l"): found = has("lbt_", at: start) && count >= 30
         default: return .none
         }
         guard found else { return .none }

@@ -147,6 +147,8 @@ import Testing
                 kept: "/getMe"
             ),
             PlantedSecret("npm: ", "np" + "m_" + maker.random(36)),
+            PlantedSecret("token: ", "lb" + "t_" + maker.random(43)),
+            PlantedSecret("shown to nobody ", "lb" + "t_" + maker.random(43)),
             PlantedSecret("twine: ", "py" + "pi-AgEIc" + maker.random(120, of: SecretMaker.base64url)),
             PlantedSecret("vault: ", "hv" + "s." + maker.random(90, of: SecretMaker.base64url)),
             PlantedSecret(
