@@ -105,7 +105,9 @@ release_flags() {
     if [ -d "$bin/../lib/swift_static" ]; then
         printf '%s\n' --static-swift-stdlib
     fi
-    printf '%s\n' -Xlinker -s
+    # Swift's static library exports every public symbol of a program for others to load (static-stdlib-args.lnk); nobody does,
+    # and the dynamic linker would read the 2 MB of their names at each start.
+    printf '%s\n' -Xlinker -s -Xlinker --no-export-dynamic
     if [ -x "$bin/ld.lld" ] || command -v ld.lld >/dev/null 2>&1; then
         printf '%s\n' -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs
     fi

@@ -202,8 +202,10 @@ extension DeliveryLane {
         if !current.isFromSpool {
             for item in current.items where item.isAwaited && !isSpilled(item) { actions.append(spill(item)) }
         }
-        for fresh in waiting where fresh.isAwaited { actions.append(spill(fresh)) }
+        // Taken out first: Swift 6.2.3 does not compile a loop over `waiting` that names them.
+        let awaited = waiting.filter(\.isAwaited)
         waiting.removeAll(where: \.isAwaited)
+        for fresh in awaited { actions.append(spill(fresh)) }
         actions.append(.readinessChanged)
         return actions
     }

@@ -214,14 +214,12 @@ enum DeadLetterReport {
     static func list(_ answer: JSONValue, dates: DateText, width: Int?) -> [String] {
         let letters = answer["dead_letters"]?.array ?? []
         guard !letters.isEmpty else { return ["No dead letters: everything was taken."] }
-        let rows = letters.map { letter in
-            [
-                letter["id"]?.integer.map(String.init) ?? "-",
-                letter["time"]?.string.flatMap(DateText.rfc3339).map(dates.age) ?? "-",
-                letter["lane"]?.string ?? "-",
-                letter["records"]?.integer.map(String.init) ?? "-",
-                letter["reason"]?.string ?? "-",
-            ]
+        // One piece at a time: Swift 6.2.3 gives up on the types of all of them at once.
+        let rows = letters.map { letter -> [String] in
+            let id = letter["id"]?.integer.map { String($0) }
+            let age = letter["time"]?.string.flatMap(DateText.rfc3339).map(dates.age)
+            let records = letter["records"]?.integer.map { String($0) }
+            return [id, age, letter["lane"]?.string, records, letter["reason"]?.string].map { $0 ?? "-" }
         }
         let table = Table(
             columns: [

@@ -36,7 +36,9 @@ struct PatternCounter: ~Copyable {
             byteCount: tallyCountMax * MemoryLayout<Tally>.stride,
             alignment: 64
         ).bindMemory(to: Tally.self, capacity: tallyCountMax)
-        use(Self.otherNumber)
+        // Number ``otherNumber``. Not by `use`: Swift 6.2.3 takes the constants for changed by what is mutating, here.
+        tallies.initialize(to: Tally())
+        tallyCount = 1
     }
 
     deinit {

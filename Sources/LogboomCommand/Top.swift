@@ -126,14 +126,12 @@ enum PatternTable {
         guard !patterns.isEmpty else {
             return ["No patterns yet: the open batch shows after logboom flush; logboom status tells what came in."]
         }
-        let rows = patterns.map { pattern in
-            [
-                pattern["count"]?.integer.map(String.init) ?? "-",
-                pattern["level"]?.string ?? "-",
-                pattern["source"]?.string ?? "-",
-                pattern["pattern"]?.string ?? "-",
-                pattern["last_seen"]?.string.flatMap(DateText.rfc3339).map(dates.age) ?? "-",
-            ]
+        // One piece at a time: Swift 6.2.3 gives up on the types of all of them at once.
+        let rows = patterns.map { pattern -> [String] in
+            let count = pattern["count"]?.integer.map { String($0) }
+            let names = ["level", "source", "pattern"].map { pattern[$0]?.string }
+            let age = pattern["last_seen"]?.string.flatMap(DateText.rfc3339).map(dates.age)
+            return ([count] + names + [age]).map { $0 ?? "-" }
         }
         let table = Table(
             columns: [
