@@ -54,6 +54,10 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var isAdvancing = false
     private var isReadHeld = false
     private var needsFlush = false
+    /// Written and not flushed.
+    private var unflushedByteCount = 0
+    /// The client does not read its answers: more of them wait here than SwiftNIO's mark (64 KiB). No further request is looked at.
+    private(set) var isBlocked = false
     private var stream: EventStream?
 
     /// Where the server keeps it; `nil` before it was taken on and after it ended.
@@ -67,6 +71,10 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// What it takes of the server's memory for bodies, in bytes.
     var reservedByteCount = 0
     var isWaitingForRoom = false
+    /// Of answers that the client does not read, in bytes, as the server counts them.
+    var blockedByteCount = 0
+    /// A read filled the small buffer: more is likely to come at once than fits into it.
+    private var readsMuch = false
     /// Where its pace is counted from.
     private var paceTick: UInt32 = 0
     private var paceByteCount = 0
@@ -81,12 +89,20 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     var isStreaming: Bool { if case .streaming = phase { true } else { false } }
-    /// Between two requests, with nothing of the next one.
-    var isIdle: Bool { if case .reading = phase { unread == nil } else { false } }
+    /// Between two requests, with nothing of the next one; or its client does not read what it was answered.
+    var isIdle: Bool {
+        switch phase {
+        case .reading: unread == nil || isBlocked
+        case .closing: isBlocked
+        default: false
+        }
+    }
+    /// The last answer is given, and the connection not gone yet.
+    var isClosing: Bool { if case .closing = phase { true } else { false } }
     /// Within a request that the client has not sent whole.
     var isReceiving: Bool {
         switch phase {
-        case .reading: unread != nil
+        case .reading: unread != nil && !isBlocked
         case .skipping: true
         default: false
         }
@@ -113,6 +129,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         phase = .closing
         unread = nil
         server.release(self)
+        server.unblocked(self)
         stream?.ended()
         stream = nil
         server.connectionClosed(self)
@@ -122,20 +139,60 @@ final class ConnectionHandler: ChannelInboundHandler {
         let bytes = unwrapInboundIn(data)
         isReading = true
         switch phase {
-        case .streaming, .closing: return
-        case .reading, .answering, .skipping: break
+        case .streaming, .closing: break
+        case .reading, .answering, .skipping:
+            if var held = unread {
+                unread = nil
+                held.writeImmutableBuffer(bytes)
+                advance(held, isOwn: true, context)
+            } else {
+                advance(bytes, isOwn: false, context)
+            }
         }
-        guard var held = unread else { return advance(bytes, isOwn: false, context) }
-        unread = nil
-        held.writeImmutableBuffer(bytes)
-        advance(held, isOwn: true, context)
+        server.giveBack(bytes)
+    }
+
+    /// So many bytes were read at once.
+    func didRead(_ byteCount: Int) {
+        if byteCount >= ReadBuffers.smallByteCount { readsMuch = true }
+    }
+
+    /// How much the next read may bring, in bytes. Much costs nothing when the request comes whole: then nothing of it is kept. What
+    /// is kept must have room, or little must come at once.
+    var readByteCountMax: Int {
+        guard readsMuch else { return ReadBuffers.smallByteCount }
+        if server.hasReadingRoom { return ReadBuffers.largeByteCount }
+        let granted = reservedByteCount - heldByteCount
+        return min(max(granted, ReadBuffers.smallByteCount), ReadBuffers.largeByteCount)
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        let isBlocked = !context.channel.isWritable
+        // A stream leaves events out instead.
+        guard isBlocked != self.isBlocked, !(isBlocked && isStreaming) else { return }
+        self.isBlocked = isBlocked
+        if isBlocked {
+            idleSince = server.tick
+            server.blocked(self, byteCount: max(1, Self.bufferedByteCount(context.channel)))
+        } else {
+            server.unblocked(self)
+            if !isAdvancing { goOn(context) }
+        }
+    }
+
+    private static func bufferedByteCount(_ channel: any Channel) -> Int {
+        do {
+            return try channel.syncOptions?.getOption(.bufferedWritableBytes) ?? 0
+        } catch {
+            // The channel is closed: nothing waits any more.
+            return 0
+        }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
         isReading = false
         if needsFlush {
-            needsFlush = false
-            context.flush()
+            flush(context)
         }
         // Nearly always there is nothing left, and SwiftNIO reads on by itself.
         if unread != nil, !isReadHeld, !mayRead() { hold(context) }
@@ -176,10 +233,16 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// Whether more may be read now; if so, there is room for it.
     private func mayRead() -> Bool {
         switch phase {
-        case .reading: return reserve()
-        case .answering: return heldByteCount < Limits.requestAheadByteCountMax
+        case .reading where !isBlocked: return mayLookOn || reserve()
+        case .reading, .answering:
+            return heldByteCount == 0 || heldByteCount < Limits.requestAheadByteCountMax && server.hasReadingRoom
         case .skipping, .streaming, .closing: return true
         }
+    }
+
+    /// The little that came filled the small buffer, and there is room to see whether the large one holds the whole request.
+    private var mayLookOn: Bool {
+        readsMuch && heldByteCount <= ReadBuffers.smallByteCount && server.hasReadingRoom
     }
 
     /// Room for the rest of the request under way, if that is known and not large; else for what is read next. A connection has room
@@ -188,9 +251,17 @@ final class ConnectionHandler: ChannelInboundHandler {
         guard let count = unread?.readableBytes else { return true }
         let whole = reader.hasHead ? max(reader.body.upperBound, count) : count
         let isSmall = whole > count && whole < Self.largeByteCount
-        guard server.reserve(self, isSmall ? whole : count + server.readByteCountMax) else { return false }
+        let next = reader.hasHead ? ReadBuffers.largeByteCount : ReadBuffers.smallByteCount
+        let room = isSmall ? Self.memory(for: whole) : count + next
+        guard server.reserve(self, room) else { return false }
         if whole > count { unread?.reserveCapacity(minimumWritableBytes: min(whole - count, Self.aheadByteCountMax)) }
         return true
+    }
+
+    /// What a buffer of so many bytes takes: SwiftNIO rounds up to a power of two. A large one is the system's, by pages.
+    private static func memory(for byteCount: Int) -> Int {
+        guard byteCount > 1, byteCount < largeByteCount else { return byteCount }
+        return 1 << (Int.bitWidth - (byteCount - 1).leadingZeroBitCount)
     }
 
     /// Of a request that has not come whole, or was sent ahead.
@@ -231,7 +302,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         loop: while bytes.readableBytes > 0 {
             switch phase {
             case .reading:
-                guard step(&bytes, context) else { break loop }
+                guard !isBlocked, step(&bytes, context) else { break loop }
             case .skipping(let rest):
                 let count = min(rest, bytes.readableBytes)
                 bytes.moveReaderIndex(forwardBy: count)
@@ -257,6 +328,10 @@ final class ConnectionHandler: ChannelInboundHandler {
                 kept.writeImmutableBuffer(bytes)
                 unread = kept
             }
+            // The little that comes first is in what a connection takes (``Limits/connectionByteCount``).
+            if heldByteCount > ReadBuffers.smallByteCount { server.hold(self, Self.memory(for: heldByteCount)) }
+        } else if reservedByteCount > 0 {
+            server.release(self)
         }
     }
 
@@ -372,6 +447,10 @@ final class ConnectionHandler: ChannelInboundHandler {
         write(answer)
         guard !isAdvancing, let context else { return }
         // The answer came later: go on with what was sent meanwhile.
+        goOn(context)
+    }
+
+    private func goOn(_ context: ChannelHandlerContext) {
         if let held = unread, case .reading = phase {
             unread = nil
             advance(held, isOwn: true, context)
@@ -384,8 +463,18 @@ final class ConnectionHandler: ChannelInboundHandler {
         let bytes = server.encode(answer, isKeptAlive: isKeptAlive, isHead: isHead)
         guard isKeptAlive else { return closeAfter(bytes, context) }
         context.write(wrapOutboundOut(bytes), promise: nil)
+        // That may have been one byte too many for the server (``HTTPServer/blocked(_:byteCount:)``).
+        if isClosing { return }
         becomeIdle()
-        if isReading { needsFlush = true } else { context.flush() }
+        unflushedByteCount += bytes.readableBytes
+        // Many requests can come with one read: what is not flushed is bounded as well, and not seen by SwiftNIO within TLS.
+        if isReading && unflushedByteCount < Limits.unflushedByteCountMax { needsFlush = true } else { flush(context) }
+    }
+
+    private func flush(_ context: ChannelHandlerContext) {
+        needsFlush = false
+        unflushedByteCount = 0
+        context.flush()
     }
 
     private func becomeIdle() {

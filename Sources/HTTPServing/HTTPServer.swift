@@ -42,6 +42,10 @@ package final class HTTPServer: @unchecked Sendable {
     /// The one that may go past the bound of all bodies, so that of many that wait for each other one gets through.
     private var favoured: ConnectionHandler?
     private var isWatching = false
+    /// What large requests are read into; `nil` before the first one, and while one is read.
+    private var readBuffer: ByteBuffer?
+    /// Connections whose clients do not read their answers, the one that has not for longest first.
+    private var blocked: [ConnectionHandler] = []
     private var isSweeping = false
     /// No more connections are taken, and each answer is the last on its connection.
     private(set) var isDraining = false
@@ -120,16 +124,21 @@ package final class HTTPServer: @unchecked Sendable {
 
     private func prepare(_ channel: any Channel, _ door: HTTPDoor, _ wrap: Wrapper?) throws {
         try wrap?(channel)
+        let weight = wrap == nil ? 1 : HTTPServerBounds.wrappedConnectionWeight
+        let connection = ConnectionHandler(server: self, door: door, weight: weight)
         if let options = channel.syncOptions {
             // A client may close its side once it has sent its request, and still wants the answer.
             try options.setOption(.allowRemoteHalfClosure, value: true)
-            try options.setOption(.recvAllocator, value: ReadSizes(server: self))
+            if wrap == nil {
+                try options.setOption(.recvAllocator, value: ReadBuffers(server: self, connection: connection))
+            } else {
+                try options.setOption(.recvAllocator, value: ReadSizes(server: self))
+            }
             // One read for each time the loop says that there is something: so no connection keeps the others waiting, and
             // none has more than one buffer.
             try options.setOption(.maxMessagesPerRead, value: 1)
         }
-        let weight = wrap == nil ? 1 : HTTPServerBounds.wrappedConnectionWeight
-        try channel.pipeline.syncOperations.addHandler(ConnectionHandler(server: self, door: door, weight: weight))
+        try channel.pipeline.syncOperations.addHandler(connection)
     }
 
     package static func text(_ address: Address) -> String {
@@ -194,12 +203,14 @@ package final class HTTPServer: @unchecked Sendable {
         guard let index = connection.index else { return }
         connection.index = nil
         connectionWeight -= connection.weight
+        unblocked(connection)
         let last = connections.removeLast()
         if last !== connection {
             last.index = index
             connections[index] = last
         }
         figures.connectionCount = connections.count
+        if connections.isEmpty { readBuffer = nil }
     }
 
     /// Larger each time.
@@ -208,7 +219,7 @@ package final class HTTPServer: @unchecked Sendable {
         return order
     }
 
-    /// What one connection reads at once, at most, in bytes: less the more there are, as each keeps its buffer.
+    /// What one connection within TLS reads at once, at most, in bytes: less the more there are, as each keeps its buffer.
     var readByteCountMax: Int {
         switch connectionWeight {
         case ...16: 64 * 1024
@@ -226,12 +237,55 @@ package final class HTTPServer: @unchecked Sendable {
         return max(byteCountMax / 4, byteCountMax - connectionWeight * Limits.connectionByteCount)
     }
 
+    /// The large buffer, empty, with room for so much. Whoever reads into it gives it back, or there is another one the next time.
+    func takeReadBuffer(byteCount: Int, _ allocator: ByteBufferAllocator) -> ByteBuffer {
+        // Out of here, so that nobody else has it: SwiftNIO would copy it.
+        var taken: ByteBuffer?
+        swap(&taken, &readBuffer)
+        var buffer = taken ?? allocator.buffer(capacity: ReadBuffers.largeByteCount)
+        taken = nil
+        buffer.clear()
+        guard byteCount < buffer.capacity else { return buffer }
+        buffer.moveWriterIndex(to: byteCount)
+        guard var part = buffer.getSlice(at: 0, length: byteCount) else { return buffer }
+        part.moveWriterIndex(to: 0)
+        return part
+    }
+
+    /// Looked at, and nothing of it is kept. Small ones belong to their connection.
+    func giveBack(_ buffer: ByteBuffer) {
+        if buffer.storageCapacity == ReadBuffers.largeByteCount, readBuffer == nil { readBuffer = buffer }
+    }
+
+    /// Whether the large buffer may be read into before it is known how much of it will have to be kept. Bodies that are announced
+    /// stop short of this, so that requests that come whole pass by those that trickle; the one that goes past the bound does not
+    /// take it away.
+    var hasReadingRoom: Bool {
+        let byteCount = figures.bodyByteCount - (favoured?.reservedByteCount ?? 0)
+        return byteCount + ReadBuffers.largeByteCount <= bodyBytesInFlightMax
+    }
+
+    /// A connection keeps so much of what came, whether there was room for it or not: it cannot be put back.
+    func hold(_ connection: ConnectionHandler, _ byteCount: Int) {
+        let change = byteCount - connection.reservedByteCount
+        guard change > 0 else { return }
+        connection.reservedByteCount = byteCount
+        bodyBytesChanged(by: change)
+    }
+
+    /// Counts so many bytes of an expanded body while it is looked at.
+    package func withExpandedBody(_ byteCount: Int, _ look: () -> Void) {
+        bodyBytesChanged(by: byteCount)
+        look()
+        bodyBytesChanged(by: -byteCount)
+    }
+
     /// Whether a connection may hold so much of a request, with what it reads next. If not, it is told when it may.
     func reserve(_ connection: ConnectionHandler, _ byteCount: Int) -> Bool {
         guard !connection.isWaitingForRoom else { return false }
         let change = byteCount - connection.reservedByteCount
         guard change > 0 else { return true }
-        if figures.bodyByteCount + change > bodyBytesInFlightMax {
+        if figures.bodyByteCount + change > bodyBytesInFlightMax / 4 * 3 {
             guard favoured == nil || favoured === connection else {
                 connection.isWaitingForRoom = true
                 waiting.append(connection)
@@ -258,7 +312,7 @@ package final class HTTPServer: @unchecked Sendable {
         if favoured === connection { favoured = nil }
         bodyBytesChanged(by: -byteCount)
         while let first = waiting.first,
-            favoured == nil || figures.bodyByteCount + readByteCountMax <= bodyBytesInFlightMax
+            favoured == nil || figures.bodyByteCount + ReadBuffers.largeByteCount <= bodyBytesInFlightMax / 4 * 3
         {
             waiting.removeFirst()
             first.isWaitingForRoom = false
@@ -286,6 +340,29 @@ package final class HTTPServer: @unchecked Sendable {
             }
             if !waiting.isEmpty { watchFavoured() }
         }
+    }
+
+    // MARK: Answers that are not read (on the loop)
+
+    /// A client does not read, and so much of what it asked for is kept for it. Past the bound of all such answers the one that has not
+    /// read for longest goes.
+    func blocked(_ connection: ConnectionHandler, byteCount: Int) {
+        connection.blockedByteCount = byteCount
+        figures.blockedByteCount += byteCount
+        blocked.append(connection)
+        while figures.blockedByteCount > bounds.blockedByteCountMax, let first = blocked.first {
+            figures.slowReaderCount += 1
+            unblocked(first)
+            first.close()
+        }
+    }
+
+    /// It reads again, or is gone.
+    func unblocked(_ connection: ConnectionHandler) {
+        guard connection.blockedByteCount > 0 else { return }
+        figures.blockedByteCount -= connection.blockedByteCount
+        connection.blockedByteCount = 0
+        blocked.removeAll { $0 === connection }
     }
 
     private func bodyBytesChanged(by change: Int) {
@@ -319,8 +396,9 @@ package final class HTTPServer: @unchecked Sendable {
                     figures.slowBodyCount += 1
                     connection.refuse(Self.tooSlow)
                 }
-            } else if connection.isIdle, tick &- connection.idleSince > bounds.idleTickMax {
-                connection.close()
+            } else if tick &- connection.idleSince > bounds.idleTickMax {
+                if connection.isBlocked { figures.slowReaderCount += 1 }
+                if connection.isIdle || connection.isBlocked || connection.isClosing { connection.close() }
             }
         }
     }

@@ -6,6 +6,8 @@ package struct HTTPServerBounds: Sendable {
     package var bodyByteCountMax: Int
     /// Of all requests that have not arrived whole; one of them may go past it.
     package var bodyBytesInFlightMax = Limits.bodyBytesInFlightMax
+    /// Of all answers that wait for clients who do not read them, beside what the kernel holds.
+    package var blockedByteCountMax = Limits.blockedByteCountMax
     package var connectionCountMax = Limits.connectionCountMax
     /// What a connection within TLS counts for among these, so that there are at most 256: measured, 21 kB after its handshake and
     /// 41 kB after a request of 20 kB, so 10 MB together.

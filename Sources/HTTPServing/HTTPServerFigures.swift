@@ -11,6 +11,10 @@ package struct HTTPServerFigures: Sendable {
     package internal(set) var requestTimeoutCount = 0
     /// Requests whose body came too slowly while others waited for the memory it held.
     package internal(set) var slowBodyCount = 0
+    /// Connections closed because their clients did not read answers.
+    package internal(set) var slowReaderCount = 0
+    /// Of answers that wait for clients who do not read them, in bytes.
+    package internal(set) var blockedByteCount = 0
     /// Times that a connection had to wait with the rest of a body until there was room.
     package internal(set) var bodyWaitCount = 0
     /// Reserved now for requests that have not arrived whole, in bytes.

@@ -22,7 +22,8 @@ extension Routes {
         let byteCountMax = server?.bounds.bodyByteCountMax ?? Limits.bodyByteCountMax
         do throws(Inflate.Failure) {
             let body = try Inflate.expanded(request.body, coding, byteCountMax: byteCountMax)
-            body.withUnsafeBufferPointer { take(request.with(body: $0)) }
+            guard let server else { return body.withUnsafeBufferPointer { take(request.with(body: $0)) } }
+            server.withExpandedBody(body.count) { body.withUnsafeBufferPointer { take(request.with(body: $0)) } }
         } catch {
             switch error {
             case .tooLarge:

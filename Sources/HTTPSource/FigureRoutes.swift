@@ -454,6 +454,12 @@ extension Routes {
             figures.bodyWaitCount
         )
         page.add(
+            .counter,
+            "logboom_http_slow_readers_total",
+            "Connections closed because their clients did not read the answers.",
+            figures.slowReaderCount
+        )
+        page.add(
             .gauge,
             "logboom_http_body_bytes",
             "Memory of requests that have not arrived whole.",

@@ -78,11 +78,17 @@ public enum Limits {
     public static let bodyStallTime = Duration.seconds(1)
     /// What a client may send ahead while it has not been answered; then it waits in its own socket buffer.
     public static let requestAheadByteCountMax = 16 * 1024
+    /// Answers on one connection that are flushed together: a pipelining client can ask for some thousand with one read.
+    public static let unflushedByteCountMax = 16 * 1024
+    /// Bytes of answers that clients do not read, of all connections together; past it the one that has not read for longest goes. Room for two
+    /// large pages of patterns, and an eighth of the memory promise.
+    public static let blockedByteCountMax = 4 * 1024 * 1024
     /// The body of a request that was turned away is read past when it is at most so long; else the connection ends.
     public static let skippedBodyByteCountMax = 64 * 1024
     /// After an answer that ends a connection in the middle of a request, how long the rest of it is read and thrown away.
     public static let lingerTime = Duration.milliseconds(500)
-    /// What a connection takes that was used: measured, 2.4 kB before the first request, 3.4 after a small one, 7.5 after one of 20 kB.
+    /// What a connection takes that was used: measured, 2.4 kB before the first request, 3.4 after one, of
+    /// whatever size.
     public static let connectionByteCount = 4 * 1024
     /// Connections open at once; for one more the one idle longest is closed.
     public static let connectionCountMax = 1024

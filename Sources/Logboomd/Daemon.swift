@@ -52,10 +52,13 @@ final class Daemon: @unchecked Sendable {
     private let tls: TLSCell?
     private let passwordCell: PasswordCell?
     private var catalogueLearnedCount = 0
-    private var acceptedBefore = 0
+    /// Records accepted and connections taken on, ten seconds ago.
+    private var burstBefore = (0, 0)
     private var housekeepingCount = 0
     private let closeReaderWhenIdle: @Sendable () -> Void
-    private var isHeapDirty = true
+    /// How often memory is still given back. Three times after a burst, so that its last batch is sealed and delivered by then.
+    private var cleaningCount = Daemon.cleaningCountMax
+    private static let cleaningCountMax = 3
     /// What the log said last of the state file, and of the space around it.
     private var recoverySaid: SpoolRecovery
     private var isDiskLowSaid = false
@@ -314,7 +317,7 @@ final class Daemon: @unchecked Sendable {
         )
         SystemdNotify.ready(status: "starting")
         // Five seconds: sessions are open by then, and what began them is no longer needed.
-        loop.scheduleTask(in: .seconds(5)) { ProcessMemory.releaseStartupPages() }
+        loop.scheduleTask(in: .seconds(5)) { ProcessMemory.releaseCodePages() }
         loop.execute { [self] in
             housekeep()
             feedWatchdog()
@@ -426,15 +429,17 @@ final class Daemon: @unchecked Sendable {
     private func housekeep() {
         SystemdNotify.status(statusLine())
         lookAtState()
-        // A burst leaves free pages in the heap: given back once, when it is over.
-        let accepted = collector.counters.accepted
-        if accepted != acceptedBefore {
-            isHeapDirty = true
-        } else if isHeapDirty {
-            isHeapDirty = false
+        // A burst leaves free pages in the heap, and code that it ran in memory: given back when it is over. What comes by the dozen is no
+        // burst, and must not keep the pages of one before.
+        let burst = (collector.counters.accepted, server.figures.connectionOpenedCount)
+        if burst.0 - burstBefore.0 > 1000 || burst.1 - burstBefore.1 > 100 {
+            cleaningCount = Self.cleaningCountMax
+        } else if cleaningCount > 0 {
+            cleaningCount -= 1
             logboom_trim_heap()
+            ProcessMemory.releaseCodePages()
         }
-        acceptedBefore = accepted
+        burstBefore = burst
         // With POSTGRES_POOL_MIN=1 the second session, which reads, is closed when nobody asked for a minute.
         housekeepingCount += 1
         if housekeepingCount.isMultiple(of: 6), let postgres = loaded.settings.postgres, postgres.poolMin < 2 {
