@@ -70,6 +70,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     private(set) var idleOrder: UInt64
     /// What it takes of the server's memory for bodies, in bytes.
     var reservedByteCount = 0
+    /// Of it, what came before there was room for it.
+    var lookedByteCount = 0
     var isWaitingForRoom = false
     /// Of answers that the client does not read, in bytes, as the server counts them.
     var blockedByteCount = 0

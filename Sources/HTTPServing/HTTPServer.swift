@@ -42,6 +42,8 @@ package final class HTTPServer: @unchecked Sendable {
     /// The one that may go past the bound of all bodies, so that of many that wait for each other one gets through.
     private var favoured: ConnectionHandler?
     private var isWatching = false
+    /// Of ``HTTPServerFigures/bodyByteCount``, what is kept of reads for which there was no promise.
+    private var lookedByteCount = 0
     /// What large requests are read into; `nil` before the first one, and while one is read.
     private var readBuffer: ByteBuffer?
     /// Connections whose clients do not read their answers, the one that has not for longest first.
@@ -257,20 +259,25 @@ package final class HTTPServer: @unchecked Sendable {
         if buffer.storageCapacity == ReadBuffers.largeByteCount, readBuffer == nil { readBuffer = buffer }
     }
 
-    /// Whether the large buffer may be read into before it is known how much of it will have to be kept. Bodies that are announced
-    /// stop short of this, so that requests that come whole pass by those that trickle; the one that goes past the bound does not
-    /// take it away.
-    var hasReadingRoom: Bool {
-        let byteCount = figures.bodyByteCount - (favoured?.reservedByteCount ?? 0)
-        return byteCount + ReadBuffers.largeByteCount <= bodyBytesInFlightMax
-    }
+    /// Whether the large buffer may be read into before it is known how much of it will have to be kept. A quarter of the memory for
+    /// bodies is for what is kept of such reads alone, so that requests that come whole pass by those that trickle, however much
+    /// these were promised when there were fewer connections.
+    var hasReadingRoom: Bool { lookedByteCount + ReadBuffers.largeByteCount <= bodyBytesInFlightMax / 4 }
 
     /// A connection keeps so much of what came, whether there was room for it or not: it cannot be put back.
     func hold(_ connection: ConnectionHandler, _ byteCount: Int) {
         let change = byteCount - connection.reservedByteCount
         guard change > 0 else { return }
         connection.reservedByteCount = byteCount
+        connection.lookedByteCount += change
+        lookedByteCount += change
         bodyBytesChanged(by: change)
+    }
+
+    /// What it holds has room now, or is gone.
+    private func settle(_ connection: ConnectionHandler) {
+        lookedByteCount -= connection.lookedByteCount
+        connection.lookedByteCount = 0
     }
 
     /// Counts so many bytes of an expanded body while it is looked at.
@@ -295,6 +302,7 @@ package final class HTTPServer: @unchecked Sendable {
             }
             favoured = connection
         }
+        settle(connection)
         connection.reservedByteCount += change
         bodyBytesChanged(by: change)
         return true
@@ -309,6 +317,7 @@ package final class HTTPServer: @unchecked Sendable {
         guard connection.reservedByteCount > 0 else { return }
         let byteCount = connection.reservedByteCount
         connection.reservedByteCount = 0
+        settle(connection)
         if favoured === connection { favoured = nil }
         bodyBytesChanged(by: -byteCount)
         while let first = waiting.first,

@@ -93,6 +93,6 @@ import Testing
         let figures = try server.figures
         #expect(figures.bodyWaitCount == waitCount, "\(figures)")
         // The one that may go past the bound included.
-        #expect(figures.bodyByteCountMax <= 1 << 20, "\(figures)")
+        #expect(figures.bodyByteCountMax <= 5 << 18, "\(figures)")
     }
 }
