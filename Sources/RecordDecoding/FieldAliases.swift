@@ -125,7 +125,11 @@ struct FieldAliases: ~Copyable {
         var slot = Self.hash(base, key.count)
         while slots[slot] != 0xFF {
             let entry = entries[Int(slots[slot])]
-            if entry.count == key.count, Self.matches(base, entry.name, key.count) { return (entry.field, entry.rank) }
+            if entry.count == key.count,
+                Self.isSame(base, entry.name, key.count) || Self.matches(base, entry.name, key.count)
+            {
+                return (entry.field, entry.rank)
+            }
             slot = (slot &+ 1) % Self.slotCount
         }
         return nil
@@ -140,7 +144,23 @@ struct FieldAliases: ~Copyable {
         return (first &* 31 &+ last &* 7 &+ middle &* 3 &+ count &* 13) % slotCount
     }
 
+    /// Byte for byte, as nearly every sender writes them: the first and the last four or eight bytes, which may overlap.
     @inline(__always)
+    private static func isSame(_ key: UnsafePointer<UInt8>, _ name: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+        let key = UnsafeRawPointer(key)
+        let name = UnsafeRawPointer(name)
+        func same<Word: FixedWidthInteger & BitwiseCopyable>(_: Word.Type, at offset: Int) -> Bool {
+            key.loadUnaligned(fromByteOffset: offset, as: Word.self)
+                == name.loadUnaligned(fromByteOffset: offset, as: Word.self)
+        }
+        switch count {
+        case 4...8: return same(UInt32.self, at: 0) && same(UInt32.self, at: count &- 4)  // within the name
+        case 9...16: return same(UInt64.self, at: 0) && same(UInt64.self, at: count &- 8)
+        default: return false
+        }
+    }
+
+    @inline(never)
     private static func matches(_ key: UnsafePointer<UInt8>, _ name: UnsafePointer<UInt8>, _ count: Int) -> Bool {
         for index in 0..<count {
             let byte = key[index]

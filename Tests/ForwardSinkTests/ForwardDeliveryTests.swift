@@ -199,7 +199,7 @@ struct ForwardDeliveryTests {
     }
 
     @Test func `no answer in time is ambiguous`() async throws {
-        let bench = try Bench(callTimeout: .milliseconds(80))
+        let bench = try Bench(callTimeout: .milliseconds(800))
         bench.receiver.fault = .hang
         let result = await bench.apply([makeBatch([Series(pattern: "a", count: 1)])], after: 0)
         #expect(result.failureClass == .ambiguous)
