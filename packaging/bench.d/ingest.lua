@@ -2,6 +2,9 @@
 -- BATCH=n  logs in a request: 1 sends a plain object to the path given, more send {"logs":[...]}.
 -- SEED=n   another set of values.
 -- ERRORS=no  leaves out the logs of level error, which wait for a commit.
+-- CLOSE=yes  a connection for each request.
+-- BODIES=f  takes the bodies from a file instead: for each a line with its length in bytes, then the body; CODING=gzip says
+--           that they are compressed.
 -- Prints one line at the end, "RESULT {...}", with requests, seconds, errors and latencies.
 
 local batch = tonumber(os.getenv("BATCH") or "1")
@@ -40,18 +43,32 @@ end
 local requests = {}
 local next_request = 0
 
+local headers = { ["Content-Type"] = "application/json", ["Content-Encoding"] = os.getenv("CODING") }
+if os.getenv("CLOSE") == "yes" then headers["Connection"] = "close" end
+
+local function read(path)
+    local file = assert(io.open(path, "rb"))
+    while true do
+        local count = file:read("*n", "*l")
+        if not count then break end
+        requests[#requests + 1] = wrk.format("POST", nil, headers, file:read(count))
+    end
+    file:close()
+end
+
 function init()
+    if os.getenv("BODIES") then return read(os.getenv("BODIES")) end
     math.randomseed(seed)
     for i = 1, bodies do
         local logs = {}
         for j = 1, batch do logs[j] = log() end
         local body = batch == 1 and logs[1] or '{"logs":[' .. table.concat(logs, ",") .. "]}"
-        requests[i] = wrk.format("POST", nil, { ["Content-Type"] = "application/json" }, body)
+        requests[i] = wrk.format("POST", nil, headers, body)
     end
 end
 
 function request()
-    next_request = next_request % bodies + 1
+    next_request = next_request % #requests + 1
     return requests[next_request]
 end
 
