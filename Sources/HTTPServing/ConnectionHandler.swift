@@ -32,8 +32,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// Lets go of this connection when it ends.
     private let server: HTTPServer
     private let door: HTTPDoor
-    /// How many connections without anything in front of HTTP take as much memory.
-    let weight: Int
+    /// How many connections without anything in front of HTTP take as much memory. The server's to change.
+    var weight: Int
     private var context: ChannelHandlerContext?
     private var phase = Phase.reading
     private var reader: RequestReader
@@ -140,6 +140,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let bytes = unwrapInboundIn(data)
         isReading = true
+        if weight == HTTPServerBounds.openingConnectionWeight { server.opened(self) }
         switch phase {
         case .streaming, .closing: break
         case .reading, .answering, .skipping:

@@ -80,7 +80,7 @@ package final class HTTPServer: @unchecked Sendable {
     ///
     /// - Parameter door: what the requests that come by it carry.
     /// - Parameter wrap: adds handlers in front of HTTP to a connection's pipeline; on the loop, before anything is read. Such a
-    ///   connection counts for ``HTTPServerBounds/wrappedConnectionWeight``.
+    ///   connection counts for ``HTTPServerBounds/openingConnectionWeight``, then ``HTTPServerBounds/wrappedConnectionWeight``.
     /// - Parameter descriptor: a socket that listens on `address` already, opened by whoever started this process. It is the
     ///   server's from then on; to close it ends nothing for those who hold it too.
     package func listen(
@@ -126,7 +126,7 @@ package final class HTTPServer: @unchecked Sendable {
 
     private func prepare(_ channel: any Channel, _ door: HTTPDoor, _ wrap: Wrapper?) throws {
         try wrap?(channel)
-        let weight = wrap == nil ? 1 : HTTPServerBounds.wrappedConnectionWeight
+        let weight = wrap == nil ? 1 : HTTPServerBounds.openingConnectionWeight
         let connection = ConnectionHandler(server: self, door: door, weight: weight)
         if let options = channel.syncOptions {
             // A client may close its side once it has sent its request, and still wants the answer.
@@ -188,6 +188,12 @@ package final class HTTPServer: @unchecked Sendable {
         figures.connectionOpenedCount += 1
         sweepLater()
         return true
+    }
+
+    /// What wraps a connection has let the first bytes through: it takes less from now on.
+    func opened(_ connection: ConnectionHandler) {
+        if connection.index != nil { connectionWeight -= connection.weight - HTTPServerBounds.wrappedConnectionWeight }
+        connection.weight = HTTPServerBounds.wrappedConnectionWeight
     }
 
     /// Some thousand comparisons, for each connection past the bound: less than accepting it costs.

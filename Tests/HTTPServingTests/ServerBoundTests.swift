@@ -30,6 +30,26 @@ import Testing
         #expect(figures.connectionRefusedCount == 0)
     }
 
+    @Test func `a wrapped connection counts for ten until something came through, then for four`() throws {
+        let server = try TestServer(bounds { $0.connectionCountMax = 24 }, wrap: { _ in })
+        var silent = try (0..<3).map { _ in try server.connect() }
+        #expect(silent[0].isAtEnd(), "thirty are too many")
+        try server.wait("two that say nothing") { $0.connectionCount == 2 && $0.connectionEvictedCount == 1 }
+        for client in silent.dropFirst() { #expect(try client.send("GET", "/x").status == 200) }
+        // Eight and ten, then twelve and ten.
+        for _ in 0..<2 { #expect(try server.connect().send("GET", "/x").status == 200) }
+        #expect(try server.figures.connectionEvictedCount == 1)
+        // The places of those that ended are free: nothing of the ten is left behind.
+        silent = []
+        try server.wait("all to end") { $0.connectionCount == 0 }
+        let others = try (0..<4).map { _ in
+            let client = try server.connect()
+            #expect(try client.send("GET", "/x").status == 200)
+            return client
+        }
+        #expect(try server.figures.connectionEvictedCount == 1 && others.count == 4)
+    }
+
     @Test func `a connection with a request under way is not closed for a new one`() throws {
         let server = try TestServer(bounds { $0.connectionCountMax = 2 })
         let waiting = try server.connect()

@@ -13,9 +13,13 @@ final class TestServer: @unchecked Sendable {
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let server: HTTPServer
 
-    init(_ bounds: HTTPServerBounds = HTTPServerBounds(bodyByteCountMax: 1 << 20)) throws {
+    /// - Parameter wrap: what stands between the socket and HTTP.
+    init(
+        _ bounds: HTTPServerBounds = HTTPServerBounds(bodyByteCountMax: 1 << 20),
+        wrap: HTTPServer.Wrapper? = nil
+    ) throws {
         server = HTTPServer(loop: group.next(), bounds: bounds, handler: handler)
-        port = try server.listen(on: .tcp(host: "127.0.0.1", port: 0), door: .loopback)
+        port = try server.listen(on: .tcp(host: "127.0.0.1", port: 0), door: .loopback, wrap: wrap)
     }
 
     deinit {
