@@ -69,7 +69,7 @@ let package = Package(
             dependencies: ["LogModel", "JSONBytes", "Delivery", "Ports", "HTTPClient", "Compression", nioCore]
         ),
         .target(name: "HTTPClient", dependencies: [nioCore, nioPosix, nioHTTP1]),
-        .target(name: "HTTPServing", dependencies: ["LogModel", "HTTPWire", nioCore, nioPosix]),
+        .target(name: "HTTPServing", dependencies: ["LogModel", "HTTPWire", nioCore, nioPosix, nioTLS]),
         .target(name: "TLSServing", dependencies: [nioCore, nioTLS, nioSSL]),
         .target(
             name: "HTTPSource",
@@ -169,7 +169,7 @@ let package = Package(
         ),
         .testTarget(
             name: "HTTPServingTests",
-            dependencies: ["HTTPServing", "HTTPWire", "LogModel", "PipelineTesting", nioCore, nioPosix]
+            dependencies: ["HTTPServing", "HTTPWire", "LogModel", "PipelineTesting", nioCore, nioPosix, nioTLS]
         ),
         .testTarget(
             name: "JournalSourceTests",

@@ -1,6 +1,7 @@
 internal import HTTPWire
 internal import LogModel
 internal import NIOCore
+internal import NIOTLS
 
 /// One connection: reads requests within their bounds, hands each over with its body, and writes the answers, one request
 /// after the other.
@@ -140,7 +141,6 @@ final class ConnectionHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let bytes = unwrapInboundIn(data)
         isReading = true
-        if weight == HTTPServerBounds.openingConnectionWeight { server.opened(self) }
         switch phase {
         case .streaming, .closing: break
         case .reading, .answering, .skipping:
@@ -279,7 +279,10 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard case ChannelEvent.inputClosed = event else { return context.fireUserInboundEventTriggered(event) }
+        guard case ChannelEvent.inputClosed = event else {
+            if case .handshakeCompleted = event as? TLSUserEvent { server.opened(self) }
+            return context.fireUserInboundEventTriggered(event)
+        }
         // A client may close its side once it has sent its request, and still wants the answer.
         isInputEnded = true
         switch phase {

@@ -190,7 +190,7 @@ package final class HTTPServer: @unchecked Sendable {
         return true
     }
 
-    /// What wraps a connection has let the first bytes through: it takes less from now on.
+    /// The handshake of a connection is done: it takes less from now on.
     func opened(_ connection: ConnectionHandler) {
         if connection.index != nil { connectionWeight -= connection.weight - HTTPServerBounds.wrappedConnectionWeight }
         connection.weight = HTTPServerBounds.wrappedConnectionWeight

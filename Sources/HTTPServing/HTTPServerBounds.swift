@@ -12,7 +12,7 @@ package struct HTTPServerBounds: Sendable {
     /// What a connection within TLS counts for among these, so that there are at most 256: measured, 21 kB after its handshake and
     /// 41 kB after a request of 20 kB, so 10 MB together.
     static let wrappedConnectionWeight = 4
-    /// The same until the first bytes came through what wraps it: a TLS handshake under way takes some 90 kB (measured in a flood of
+    /// The same until its handshake is done: one under way takes some 90 kB (measured in a flood of
     /// them), so there are at most 102, in 9 MB.
     static let openingConnectionWeight = 10
     package var requestReadTimeout = Limits.requestReadTimeout

@@ -117,7 +117,7 @@ enum Rules {
             target: "HTTPServing",
             layer: .adapter,
             targets: ["LogModel", "HTTPWire", "Telemetry", "JSONBytes"],
-            products: ["NIOCore", "NIOPosix"],
+            products: ["NIOCore", "NIOPosix", "NIOTLS"],
             system: edge
         ),
         Rule(

@@ -1,6 +1,8 @@
 import Foundation
 import HTTPServing
 import LogModel
+import NIOCore
+import NIOTLS
 import PipelineTesting
 import Synchronization
 import Testing
@@ -30,8 +32,14 @@ import Testing
         #expect(figures.connectionRefusedCount == 0)
     }
 
-    @Test func `a wrapped connection counts for ten until something came through, then for four`() throws {
-        let server = try TestServer(bounds { $0.connectionCountMax = 24 }, wrap: { _ in })
+    @Test func `a wrapped connection counts for ten until its handshake is done, then for four`() throws {
+        let server = try TestServer(
+            bounds { $0.connectionCountMax = 24 },
+            wrap: { channel in
+                // A handshake is done when the first bytes come.
+                try channel.pipeline.syncOperations.addHandler(FirstBytes())
+            }
+        )
         var silent = try (0..<3).map { _ in try server.connect() }
         #expect(silent[0].isAtEnd(), "thirty are too many")
         try server.wait("two that say nothing") { $0.connectionCount == 2 && $0.connectionEvictedCount == 1 }
@@ -191,5 +199,19 @@ import Testing
         #expect(idle.isAtEnd())
         try server.onLoop { $0.letGo() }
         #expect(try busy.readAnswer().status == 200)
+    }
+}
+
+private final class FirstBytes: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+    private var isDone = false
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if !isDone {
+            isDone = true
+            context.fireUserInboundEventTriggered(TLSUserEvent.handshakeCompleted(negotiatedProtocol: nil))
+        }
+        context.fireChannelRead(data)
     }
 }

@@ -11,6 +11,7 @@ answer: they outlive whatever ends the machine.
 import http.client
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -62,6 +63,10 @@ def run(number):
             record()
         problem, began = None, time.monotonic()
         try:
+            # Closed while nobody used it: every client's pool looks (Node's Agent, urllib3), http.client alone does not.
+            if connection is not None and connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
+                connection.close()
+                connection = None
             if connection is None:
                 connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=30)
             connection.request("POST", "/ingest", body, headers)
