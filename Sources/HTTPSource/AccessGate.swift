@@ -81,8 +81,8 @@ package struct AccessGate {
         } else {
             head.host = request.header(.host)?.bytes
             if !head.isSafe {
-                head.origin = request.header(named: "origin")?.bytes
-                head.fetchSite = request.header(named: "sec-fetch-site")?.bytes
+                head.origin = request.header(.origin)?.bytes
+                head.fetchSite = request.header(.fetchSite)?.bytes
             }
         }
         return policy.decide(head, scope: scope, digest: digest)

@@ -82,12 +82,14 @@ struct FieldsSeen: Sendable {
             hasExpectation = true
             guard Self.text(value, bytes).equals(lowercase: "100-continue") else { throw .expectation }
             head.expectsContinue = true
+        case 6 where isNamed("origin"): try Self.keep(value, in: &head.origin)
         case 10 where isNamed("connection"): noteConnection(value, bytes)
         case 12 where isNamed("content-type"): try Self.keep(value, in: &head.contentType)
         case 13 where isNamed("authorization"): try Self.keep(value, in: &head.authorization)
         case 14 where isNamed("content-length"):
             guard length == nil else { throw .repeated }
             length = try Self.length(value, bytes)
+        case 14 where isNamed("sec-fetch-site"): try Self.keep(value, in: &head.fetchSite)
         case 15 where isNamed("idempotency-key"): try Self.keep(value, in: &head.idempotencyKey)
         case 16 where isNamed("content-encoding"): try Self.keep(value, in: &head.contentEncoding)
         case 17 where isNamed("transfer-encoding"):

@@ -44,7 +44,7 @@ package struct RequestHead: Sendable, Equatable {
 
     /// Fields that are looked at while the head is read. Each can have one value only.
     package enum Field: Sendable, CaseIterable {
-        case host, contentType, contentEncoding, authorization, idempotencyKey
+        case host, contentType, contentEncoding, authorization, idempotencyKey, origin, fetchSite
     }
 
     package internal(set) var method = Method.other
@@ -68,6 +68,8 @@ package struct RequestHead: Sendable, Equatable {
     var contentEncoding = Place()
     var authorization = Place()
     var idempotencyKey = Place()
+    var origin = Place()
+    var fetchSite = Place()
 
     package init() {}
 
@@ -78,6 +80,8 @@ package struct RequestHead: Sendable, Equatable {
         case .contentEncoding: contentEncoding
         case .authorization: authorization
         case .idempotencyKey: idempotencyKey
+        case .origin: origin
+        case .fetchSite: fetchSite
         }
     }
 

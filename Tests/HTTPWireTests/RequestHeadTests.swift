@@ -138,7 +138,10 @@ import Testing
         #expect(read(post("Expect: 100-continue", "Expect: 100-continue")).fault == .repeated)
     }
 
-    @Test(arguments: ["Content-Type", "Authorization", "Idempotency-Key", "Content-Encoding", "Content-Length"])
+    @Test(arguments: [
+        "Content-Type", "Authorization", "Idempotency-Key", "Content-Encoding", "Content-Length", "Origin",
+        "Sec-Fetch-Site",
+    ])
     func `a field that means one thing comes once`(_ name: String) {
         #expect(read(post("\(name): 0", "\(name.lowercased()): 0")).fault == .repeated)
     }
