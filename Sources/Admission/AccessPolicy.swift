@@ -150,11 +150,18 @@ package struct AccessPolicy: Sendable, Equatable {
                 }
             }
         }
-        let parts = name.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        return parts.count == 4
-            && parts.allSatisfy { part in
-                (1...3).contains(part.count) && part.allSatisfy { (0x30...0x39).contains($0) }
+        var dotCount = 0
+        var digitCount = 0
+        for byte in name {
+            switch byte {
+            case 0x30...0x39 where digitCount < 3: digitCount += 1
+            case UInt8(ascii: ".") where digitCount > 0:
+                dotCount += 1
+                digitCount = 0
+            default: return false
             }
+        }
+        return dotCount == 3 && digitCount > 0
     }
 
     /// `scheme://host:port` against `Host`. The scheme is not compared: of one host and port only one is spoken.

@@ -72,7 +72,8 @@ struct AccessPolicyTests {
 
     @Test(arguments: [
         "attacker.example", "attacker.example:8004", "127.0.0.1.attacker.example", "localhost.attacker.example",
-        ".localhost.", "127.0.0", "1.2.3.4.5", "1.2.3.x", "127.0.0.1:8004.attacker.example", "[::1].attacker.example",
+        ".localhost.", "127.0.0", "1.2.3.4.5", "1.2.3.x", "1..2.3", ".1.2.3", "1.2.3.", "1234.1.1.1",
+        "127.0.0.1:8004.attacker.example", "[::1].attacker.example",
         "[attacker.example]", "", ":8004", "pi.attacker.example", "localhost:x",
     ])
     func `a page whose name was made to lead to this machine is turned away, also when it only reads`(_ host: String) {
