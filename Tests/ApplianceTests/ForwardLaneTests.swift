@@ -33,11 +33,11 @@ import Testing
             receiver.fail(next: 3, with: .closeAfterApplying)
             try receiver.start(port: port)
             try daemon.postRecords(5, level: "ERROR")
-            try daemon.waitForStats("the forward lane to catch up") { delivered($0, "forward") == 25 }
+            try daemon.waitForStats("the forward lane to catch up", .seconds(75)) { delivered($0, "forward") == 25 }
             receiver.fail(next: 2, with: .cutAnswer)
             try daemon.postRecords(5)
             try daemon.flush()
-            try daemon.waitForStats("the forward lane to catch up") { delivered($0, "forward") == 30 }
+            try daemon.waitForStats("the forward lane to catch up", .seconds(75)) { delivered($0, "forward") == 30 }
             let stats = try daemon.get("/stats")
             #expect(delivered(stats, "store") == 30)
             #expect(stats.integer("lanes.forward.spooled") == 0)
