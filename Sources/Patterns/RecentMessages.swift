@@ -30,9 +30,17 @@ struct RecentMessages {
     /// others, this many hold 92 in 100, half of them 71.
     static let slotCountMax = 16384
 
-    private var short = MessageTable(slotCount: slotCountMin, slotByteCount: 128)
+    private var short: MessageTable
     /// Half as many slots, twice as large.
-    private var long = MessageTable(slotCount: slotCountMin / 2, slotByteCount: 256)
+    private var long: MessageTable
+
+    init() { self.init(slotCount: Self.slotCountMin) }
+
+    private init(slotCount: Int) {
+        precondition(Self.messageByteCountMax <= DigitConditions.positionMax, "every position is noted")
+        short = MessageTable(slotCount: slotCount, slotByteCount: 128)
+        long = MessageTable(slotCount: slotCount / 2, slotByteCount: 256)
+    }
 
     func deallocate() {
         short.deallocate()
@@ -52,8 +60,7 @@ struct RecentMessages {
         var slotCount = short.slotCount
         while slotCount < min(4 * count, Self.slotCountMax) { slotCount *= 2 }
         deallocate()
-        short = MessageTable(slotCount: slotCount, slotByteCount: 128)
-        long = MessageTable(slotCount: slotCount / 2, slotByteCount: 256)
+        self = RecentMessages(slotCount: slotCount)
     }
 
     /// Whether a message may be kept at all. An empty one needs no help.

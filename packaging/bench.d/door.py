@@ -223,8 +223,8 @@ def memory():
 # ---- crowd
 
 
-def connect():
-    return socket.create_connection(("127.0.0.1", options.port), timeout=10)
+def connect(port=options.port):
+    return socket.create_connection(("127.0.0.1", port), timeout=10)
 
 
 def post(connection, body):
@@ -415,14 +415,14 @@ def tls():
         context.check_hostname = False
         idle, held = daemon.memory()[1], []
         for _ in range(200):
-            held.append(context.wrap_socket(connect_to(port)))
+            held.append(context.wrap_socket(connect(port)))
         post(held[0], log(random.Random(3)).encode())
         print(f"\n200 connections: {(daemon.memory()[1] - idle) * 1024 / 200:.0f} kB of anonymous memory each.")
         for connection in held:
             connection.close()
 
         # A flood of handshakes that never end, beside a sender who came before.
-        sender = context.wrap_socket(connect_to(port))
+        sender = context.wrap_socket(connect(port))
         stopped = threading.Event()
         hello = client_hello(context)
         begun = [0]
@@ -431,7 +431,7 @@ def tls():
             waiting = []
             while not stopped.is_set():
                 try:
-                    connection = connect_to(port)
+                    connection = connect(port)
                     connection.sendall(hello)
                     begun[0] += 1
                     waiting.append(connection)
@@ -451,7 +451,7 @@ def tls():
                 post(sender, body)
             except OSError:
                 failures += 1
-                sender = context.wrap_socket(connect_to(port))
+                sender = context.wrap_socket(connect(port))
             times.append((time.monotonic() - began) * 1000)
         stopped.set()
         thread.join()
@@ -462,10 +462,6 @@ def tls():
               f"(p50 / p99), {failures} failures. Peak {daemon.peak():.1f} MB.")
     finally:
         daemon.stop()
-
-
-def connect_to(port):
-    return socket.create_connection(("127.0.0.1", port), timeout=10)
 
 
 def client_hello(context):
