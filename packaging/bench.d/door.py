@@ -20,10 +20,9 @@ import threading
 import time
 import urllib.request
 
-from process import fields
+from process import cpu_seconds, end, fields
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TICKS = os.sysconf("SC_CLK_TCK")
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--what", choices=["memory", "crowd", "short", "tls"], required=True)
@@ -45,12 +44,6 @@ def sql(database, statement):
     command = [options.psql, "-X", "-q", "-h", options.postgres_socket, "-U", "postgres", "-d", database,
                "-v", "ON_ERROR_STOP=1", "-At", "-c", statement]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
-
-
-def cpu_seconds(process):
-    with open(f"/proc/{process}/stat") as file:
-        after_name = file.read().rpartition(")")[2].split()
-    return (int(after_name[11]) + int(after_name[12])) / TICKS
 
 
 class Daemon:
@@ -109,13 +102,7 @@ class Daemon:
         return fields(self.proc + "/status")["VmHWM"] / 1024
 
     def stop(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end(self.process)
         self.log.close()
 
 

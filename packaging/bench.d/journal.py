@@ -18,10 +18,9 @@ import subprocess
 import sys
 import time
 
-from process import fields
+from process import cpu_seconds, end, fields
 
 TOOL = "/lib/systemd/systemd-journal-remote"
-TICKS = os.sysconf("SC_CLK_TCK")
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--program", required=True, help="logboomd")
@@ -103,11 +102,6 @@ class Daemon:
                 sys.exit("logboomd did not read the journal to its end:\n" + self.log.read()[-4000:])
             time.sleep(0.01)
 
-    def cpu_seconds(self):
-        with open(self.proc + "/stat") as file:
-            after_name = file.read().rpartition(")")[2].split()
-        return (int(after_name[11]) + int(after_name[12])) / TICKS
-
     def wakeups(self):
         total = 0
         for thread in os.listdir(self.proc + "/task"):
@@ -116,12 +110,7 @@ class Daemon:
         return total
 
     def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process)
         self.log.close()
 
 
@@ -141,14 +130,14 @@ for _ in range(options.runs):
     daemon = Daemon(journal)
     try:
         seconds = daemon.wait_for_end()
-        cpu = daemon.cpu_seconds()
+        cpu = cpu_seconds(daemon.process.pid)
         peak = fields(daemon.proc + "/status")
         daemon.ask("/flush", "POST")
         time.sleep(5)
-        before = daemon.wakeups(), daemon.cpu_seconds()
+        before = daemon.wakeups(), cpu_seconds(daemon.process.pid)
         time.sleep(10)
         wakeups = (daemon.wakeups() - before[0]) / 10
-        idle = (daemon.cpu_seconds() - before[1]) * 100
+        idle = (cpu_seconds(daemon.process.pid) - before[1]) * 100
         memory = fields(daemon.proc + "/smaps_rollup")
         rest = fields(daemon.proc + "/status")
     finally:

@@ -16,11 +16,10 @@ import threading
 import time
 import urllib.request
 
-from process import fields
+from process import cpu_seconds, end, fields
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONNECTIONS = 16
-TICKS = os.sysconf("SC_CLK_TCK")
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--what", choices=["idle", "single", "batch", "all"], default="all")
@@ -89,11 +88,6 @@ class Daemon:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())
 
-    def cpu_seconds(self):
-        with open(self.proc + "/stat") as file:
-            after_name = file.read().rpartition(")")[2].split()
-        return (int(after_name[11]) + int(after_name[12])) / TICKS
-
     def context_switches(self):
         total = 0
         for thread in os.listdir(self.proc + "/task"):
@@ -112,13 +106,7 @@ class Daemon:
 
     def stop(self):
         self.sampling.set()
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end(self.process)
         self.log.close()
 
 
@@ -139,14 +127,14 @@ def idle():
     try:
         time.sleep(5)
         memory = fields(daemon.proc + "/smaps_rollup")
-        cpu, switches, began = daemon.cpu_seconds(), daemon.context_switches(), time.monotonic()
+        cpu, switches, began = cpu_seconds(daemon.process.pid), daemon.context_switches(), time.monotonic()
         time.sleep(5)
         elapsed = time.monotonic() - began
         return {
             "rss": memory["Rss"] / 1024, "anonymous": memory["Anonymous"] / 1024, "pss": memory["Pss"] / 1024,
             "threads": len(os.listdir(daemon.proc + "/task")),
             "wakeups": (daemon.context_switches() - switches) / elapsed,
-            "cpu_ms": (daemon.cpu_seconds() - cpu) * 1000 / elapsed,
+            "cpu_ms": (cpu_seconds(daemon.process.pid) - cpu) * 1000 / elapsed,
         }
     finally:
         daemon.stop()
@@ -158,7 +146,7 @@ def load(path, batch, seed, has_errors):
     daemon = Daemon()
     try:
         sampler = daemon.watch_anonymous()
-        before = daemon.cpu_seconds()
+        before = cpu_seconds(daemon.process.pid)
         result = wrk(options.port, path, batch, seed, has_errors)
         # wrk hangs up with requests under way; when the count stands still, they have all been taken or dropped.
         accepted, steady = -1, 0
@@ -175,7 +163,7 @@ def load(path, batch, seed, has_errors):
         while stored != accepted and time.monotonic() - began < 30:
             time.sleep(0.25)
             stored = int(sql("logboom", "SELECT coalesce(sum(count), 0) FROM aggregated_logs"))
-        cpu = daemon.cpu_seconds() - before
+        cpu = cpu_seconds(daemon.process.pid) - before
         daemon.sampling.set()
         sampler.join()
         peak = fields(daemon.proc + "/status")["VmHWM"] / 1024
