@@ -20,6 +20,25 @@ public struct JSONItem {
     }
 }
 
+/// Where a value or key stands in the text of its cursor: what an item is made of, for whoever keeps many of them.
+public struct JSONSpan {
+    public var kind: JSONKind
+    /// As ``JSONItem/hasEscapes``.
+    public var hasEscapes: Bool
+    /// Offset of the first byte; of a string the one behind its quotation mark.
+    public var start: Int
+    /// Offset behind the last byte; of a string that of its closing mark.
+    public var end: Int
+
+    @inlinable @inline(__always)
+    public init(kind: JSONKind, hasEscapes: Bool, start: Int, end: Int) {
+        self.kind = kind
+        self.hasEscapes = hasEscapes
+        self.start = start
+        self.end = end
+    }
+}
+
 /// Checks whole documents.
 public enum JSONValidator {
     /// Succeeds when `bytes` is one JSON value with nothing but blanks around it. One pass, no allocation.
@@ -56,6 +75,8 @@ public struct JSONCursor {
         @inlinable get { position }
         set { position = newValue }
     }
+    /// Bytes of the whole text.
+    @inlinable public var byteCount: Int { count }
     @usableFromInline var position: Int
     @usableFromInline var depth: Int
     /// True directly after an opening bracket, where no comma stands before the next member.
@@ -73,7 +94,7 @@ public struct JSONCursor {
     }
 
     /// The kind of the next value, blanks before it skipped; `nil` at the end and before anything that begins no value.
-    @inlinable
+    @inlinable @inline(__always)
     public mutating func peek() -> JSONKind? {
         skipBlanks()
         guard position < count else { return nil }
@@ -96,7 +117,7 @@ public struct JSONCursor {
     }
 
     /// Steps over `{`.
-    @inlinable
+    @inlinable @inline(__always)
     public mutating func enterObject() throws(JSONSyntaxError) {
         skipBlanks()
         guard position < count, base[position] == 0x7B else { throw error("expected an object") }
@@ -104,14 +125,14 @@ public struct JSONCursor {
     }
 
     /// Steps over `[`.
-    @inlinable
+    @inlinable @inline(__always)
     public mutating func enterArray() throws(JSONSyntaxError) {
         skipBlanks()
         guard position < count, base[position] == 0x5B else { throw error("expected an array") }
         try enter()
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     mutating func enter() throws(JSONSyntaxError) {
         guard depth < Self.depthMax else { throw error("nested deeper than 64") }
         depth &+= 1
@@ -123,11 +144,18 @@ public struct JSONCursor {
     /// read or entered before the next call.
     @inlinable
     public mutating func nextKey() throws(JSONSyntaxError) -> JSONItem? {
+        guard try nextMember() else { return nil }
+        return item(try keySpan())
+    }
+
+    /// Whether the object entered last has another member, whose key and value must be read before the next call.
+    @inlinable @inline(__always)
+    public mutating func nextMember() throws(JSONSyntaxError) -> Bool {
         skipBlanks()
         guard position < count else { throw error("unexpected end inside an object") }
         if base[position] == 0x7D {
             leave()
-            return nil
+            return false
         }
         if isFirst {
             isFirst = false
@@ -135,11 +163,112 @@ public struct JSONCursor {
             guard base[position] == 0x2C else { throw error("expected a comma or the end of the object") }
             position &+= 1
         }
-        return try key()
+        skipBlanks()
+        return true
+    }
+
+    /// What stands at the next member of an object, by a look at the most common form only.
+    public struct Glance {
+        /// Of a text the first byte, otherwise where the value begins; negative when it is another key, or another form.
+        @usableFromInline var start: Int
+        /// Of the closing mark; negative when the value is no plain text.
+        @usableFromInline var end: Int
+
+        @inlinable @inline(__always)
+        init(start: Int, end: Int) {
+            self.start = start
+            self.end = end
+        }
+
+        /// The key is the one expected.
+        @inlinable public var isKey: Bool { start >= 0 }
+        /// And its value a text without escapes: which.
+        @inlinable public var text: JSONSpan? {
+            end >= 0 ? JSONSpan(kind: .string, hasEscapes: false, start: start, end: end) : nil
+        }
+    }
+
+    /// Looks whether the next member of the object entered last has a key that is, byte for byte, one that was read before, and with
+    /// it a plain text: for objects that follow one another, which mostly have the same keys in the same order, one comparison
+    /// instead of a look at each byte of a key.
+    ///
+    /// - Parameter earlier: where that key stands; its colon follows its closing mark at once (``isTight(_:)``).
+    /// - Returns: what ``accept(_:)`` can step over; otherwise ``nextMember()`` and its like say what is there.
+    @inlinable @inline(__always)
+    public func glance(like earlier: Int, count keyCount: Int) -> Glance {
+        Self.glance(base, count, position, isFirst, earlier, keyCount)
+    }
+
+    /// Steps behind the text seen, or behind the key when it has another value.
+    @inlinable @inline(__always)
+    public mutating func accept(_ glance: Glance) {
+        position = glance.end >= 0 ? glance.end &+ 1 : glance.start
+        isFirst = false
+    }
+
+    /// Of its own and with plain arguments, so that all it works with is in registers.
+    @usableFromInline @inline(never)
+    static func glance(
+        _ base: UnsafePointer<UInt8>,
+        _ count: Int,
+        _ position: Int,
+        _ isFirst: Bool,
+        _ earlier: Int,
+        _ keyCount: Int
+    ) -> Glance {
+        let none = Glance(start: -1, end: -1)
+        let length = keyCount &+ 3  // two marks and the colon
+        var place = position
+        // A comma, a blank, the key, a blank and the mark that opens a text.
+        guard place &+ length &+ 4 <= count else { return none }
+        if !isFirst {
+            guard base[place] == 0x2C else { return none }
+            place &+= 1
+            if base[place] == 0x20 { place &+= 1 }
+        }
+        let here = UnsafeRawPointer(base + place)
+        let there = UnsafeRawPointer(base + (earlier &- 1))
+        // The first and the last four or eight bytes, which may overlap.
+        if length >= 8, length <= 16 {
+            let last = length &- 8
+            let first = here.loadUnaligned(as: UInt64.self) ^ there.loadUnaligned(as: UInt64.self)
+            let rest =
+                here.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+                ^ there.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+            guard first | rest == 0 else { return none }
+        } else {
+            guard length >= 4, length < 8 else { return none }
+            let last = length &- 4
+            let first = here.loadUnaligned(as: UInt32.self) ^ there.loadUnaligned(as: UInt32.self)
+            let rest =
+                here.loadUnaligned(fromByteOffset: last, as: UInt32.self)
+                ^ there.loadUnaligned(fromByteOffset: last, as: UInt32.self)
+            guard first | rest == 0 else { return none }
+        }
+        let value = place &+ length
+        place = value &+ (base[value] == 0x20 ? 1 : 0)
+        guard base[place] == 0x22 else { return Glance(start: value, end: -1) }
+        let start = place &+ 1
+        guard let end = JSONScan.plainStringEnd(base, from: start, count: count) else {
+            return Glance(start: value, end: -1)
+        }
+        return Glance(start: start, end: end)
+    }
+
+    /// Whether a key's colon follows its closing mark at once, as ``glance(like:count:)`` needs it.
+    @inlinable @inline(__always)
+    public func isTight(_ key: JSONSpan) -> Bool {
+        key.end &+ 1 < count && base[key.end &+ 1] == 0x3A
+    }
+
+    /// The bytes of a span of this cursor.
+    @inlinable @inline(__always)
+    public func item(_ span: JSONSpan) -> JSONItem {
+        JSONItem(kind: span.kind, hasEscapes: span.hasEscapes, bytes: view(span.start, span.end))
     }
 
     /// Whether the array entered last has another element, which must be read or entered before the next call.
-    @inlinable
+    @inlinable @inline(__always)
     public mutating func nextElement() throws(JSONSyntaxError) -> Bool {
         skipBlanks()
         guard position < count else { throw error("unexpected end inside an array") }
@@ -156,7 +285,7 @@ public struct JSONCursor {
         return true
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     mutating func leave() {
         position &+= 1
         depth &-= 1
@@ -166,24 +295,39 @@ public struct JSONCursor {
     /// The next value, whatever it is; an object or array is checked to its end and given as it was written.
     @inlinable
     public mutating func value() throws(JSONSyntaxError) -> JSONItem {
+        item(try span())
+    }
+
+    /// The same as a span.
+    @inlinable @inline(__always)
+    public mutating func span() throws(JSONSyntaxError) -> JSONSpan {
         skipBlanks()
         guard position < count else { throw error("unexpected end, expected a value") }
-        let start = position
+        guard base[position] == 0x22 else {
+            let span = try otherSpan()
+            position = span.end
+            return span
+        }
+        position &+= 1
+        return try string()
+    }
+
+    /// A value that is no string; the cursor stands before it, and is left there.
+    @inlinable @inline(never)
+    func otherSpan() throws(JSONSyntaxError) -> JSONSpan {
+        var cursor = self
         let kind: JSONKind
         switch base[position] {
-        case 0x22:
-            position &+= 1
-            return try string()
         case 0x7B:
-            try container()
+            try cursor.container()
             kind = .object
         case 0x5B:
-            try container()
+            try cursor.container()
             kind = .array
         default:
-            kind = try scalar()
+            kind = try cursor.scalar()
         }
-        return JSONItem(kind: kind, hasEscapes: false, bytes: view(start, position))
+        return JSONSpan(kind: kind, hasEscapes: false, start: position, end: cursor.position)
     }
 
     // MARK: Pieces
@@ -208,10 +352,9 @@ public struct JSONCursor {
         }
     }
 
-    /// A key and its colon.
+    /// A key and its colon; the cursor stands before the key.
     @inlinable @inline(__always)
-    mutating func key() throws(JSONSyntaxError) -> JSONItem {
-        skipBlanks()
+    public mutating func keySpan() throws(JSONSyntaxError) -> JSONSpan {
         guard position < count else { throw error("unexpected end inside an object") }
         guard base[position] == 0x22 else { throw error("expected a key in quotation marks") }
         position &+= 1
@@ -222,38 +365,41 @@ public struct JSONCursor {
         return key
     }
 
-    /// A string whose opening mark was stepped over. The inner loop takes eight bytes at a time.
+    /// A string whose opening mark was stepped over.
     @inlinable @inline(__always)
-    mutating func string() throws(JSONSyntaxError) -> JSONItem {
+    mutating func string() throws(JSONSyntaxError) -> JSONSpan {
         let start = position
-        var place = position
+        let end = JSONScan.stringStop(base, from: start, count: count)
+        if end < count, base[end] == 0x22 {
+            position = end &+ 1
+            return JSONSpan(kind: .string, hasEscapes: false, start: start, end: end)
+        }
+        let span = try stringRest(start, from: end)
+        position = span.end &+ 1
+        return span
+    }
+
+    /// A string from `place` on, where it has an escape, an error, or its end among the last bytes of the text. Moves nothing, so
+    /// that a cursor can live in registers.
+    @inlinable @inline(never)
+    func stringRest(_ start: Int, from place: Int) throws(JSONSyntaxError) -> JSONSpan {
+        var cursor = self
+        cursor.position = place
         var hasEscapes = false
-        let base = base
-        let count = count
         while true {
-            while place &+ 8 <= count {
-                let stops = JSONScan.stringStops(JSONScan.word(base, place))
-                if stops != 0 {
-                    place &+= JSONScan.firstIndex(stops)
-                    break
-                }
-                place &+= 8
-            }
-            position = place
-            guard place < count else { throw error("unexpected end inside a string") }
-            let byte = base[place]
+            guard cursor.position < count else { throw cursor.error("unexpected end inside a string") }
+            let byte = base[cursor.position]
             if byte == 0x22 {
-                position = place &+ 1
-                return JSONItem(kind: .string, hasEscapes: hasEscapes, bytes: view(start, place))
+                return JSONSpan(kind: .string, hasEscapes: hasEscapes, start: start, end: cursor.position)
             } else if byte == 0x5C {
                 hasEscapes = true
-                try escape()
-                place = position
+                try cursor.escape()
             } else if byte < 0x20 {
-                throw error("control character inside a string")
+                throw cursor.error("control character inside a string")
             } else {
-                place &+= 1
+                cursor.position &+= 1
             }
+            cursor.position = JSONScan.stringStop(base, from: cursor.position, count: count)
         }
     }
 
@@ -357,7 +503,7 @@ public struct JSONCursor {
                 position &+= 1
                 skipBlanks()
                 if position < count, base[position] == 0x7D { break }
-                _ = try key()
+                _ = try keySpan()
                 continue value
             case 0x5B:
                 guard depth < Self.depthMax else { throw error("nested deeper than 64") }
@@ -381,7 +527,8 @@ public struct JSONCursor {
                 switch (base[position], objects & 1) {
                 case (0x2C, 1):
                     position &+= 1
-                    _ = try key()
+                    skipBlanks()
+                    _ = try keySpan()
                     continue value
                 case (0x2C, _):
                     position &+= 1

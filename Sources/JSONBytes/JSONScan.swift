@@ -23,6 +23,58 @@ enum JSONScan {
         return found & highs
     }
 
+    /// Marks what ends a run of plain bytes in a JSON string: all bits of its byte.
+    @inlinable @inline(__always)
+    static func stringStops(at source: UnsafePointer<UInt8>) -> SIMD2<UInt64> {
+        let bytes = UnsafeRawPointer(source).loadUnaligned(as: SIMD16<UInt8>.self)
+        // Whole vectors of a type spelled out, and the masks as words: otherwise the compiler goes byte by byte (Swift 6.3).
+        let quotes = unsafeBitCast(bytes .== SIMD16<UInt8>(repeating: 0x22), to: SIMD2<UInt64>.self)
+        let backslashes = unsafeBitCast(bytes .== SIMD16<UInt8>(repeating: 0x5C), to: SIMD2<UInt64>.self)
+        let controls = unsafeBitCast(bytes .<= SIMD16<UInt8>(repeating: 0x1F), to: SIMD2<UInt64>.self)
+        return quotes | backslashes | controls
+    }
+
+    /// The index of the first byte that is marked; some are.
+    @inlinable @inline(__always)
+    static func firstIndex(_ stops: SIMD2<UInt64>) -> Int {
+        stops[0] != 0 ? firstIndex(stops[0].littleEndian) : 8 &+ firstIndex(stops[1].littleEndian)
+    }
+
+    /// Where a run of plain bytes in a JSON string ends at the latest: the place of the first quotation mark, backslash or control
+    /// character from `start` on; or a place before it from which fewer than eight bytes are left. Sixteen bytes at a time, as
+    /// most strings of a log have no more.
+    @inlinable @inline(__always)
+    static func stringStop(_ base: UnsafePointer<UInt8>, from start: Int, count: Int) -> Int {
+        var place = start
+        while place &+ 16 <= count {
+            let stops = stringStops(at: base + place)
+            if stops[0] | stops[1] != 0 { return place &+ firstIndex(stops) }
+            place &+= 16
+        }
+        while place &+ 8 <= count {
+            let stops = stringStops(word(base, place))
+            if stops != 0 { return place &+ firstIndex(stops) }
+            place &+= 8
+        }
+        return place
+    }
+
+    /// The place of the quotation mark that ends a string of plain bytes; `nil` when something else stands before it, or fewer
+    /// than sixteen bytes are left.
+    @inlinable @inline(__always)
+    static func plainStringEnd(_ base: UnsafePointer<UInt8>, from start: Int, count: Int) -> Int? {
+        var place = start
+        while place &+ 16 <= count {
+            let stops = stringStops(at: base + place)
+            if stops[0] | stops[1] != 0 {
+                place &+= firstIndex(stops)
+                return base[place] == 0x22 ? place : nil
+            }
+            place &+= 16
+        }
+        return nil
+    }
+
     /// Marks backslashes.
     @inlinable @inline(__always)
     static func backslashes(_ word: UInt64) -> UInt64 {

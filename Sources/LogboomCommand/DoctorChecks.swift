@@ -196,6 +196,12 @@ struct DoctorChecks {
                 "nobody listens there: is PostgreSQL running, and does listen_addresses name that address?"
             ),
             ("refused", "nobody listens there: is PostgreSQL running, and does listen_addresses name that address?"),
+            ("57P01", "the server was stopped: is PostgreSQL running? see systemctl status postgresql there"),
+            ("57P03", "the server is starting or stopping: it is tried again by itself"),
+            (
+                "closed the connection",
+                "the server went away: is PostgreSQL running? see systemctl status postgresql there"
+            ),
             ("could not translate", "the name in POSTGRES_HOST is not known: try the address"),
             ("No such file", "there is no socket in the folder of POSTGRES_HOST: is PostgreSQL running?"),
             ("timeout", "no answer from that address: is it right, and does a firewall let port 5432 through?"),

@@ -217,7 +217,21 @@ public struct Aggregator: ~Copyable {
     private func writeName(_ name: ByteView, at offset: Int) -> Int {
         let count = min(name.count, Limits.nameByteCountMax)
         originKey[offset] = UInt8(count)
-        for index in 0..<count { originKey[offset + 1 + index] = name[index] }
+        guard let bytes = name.baseAddress, count > 0 else { return offset + 1 }
+        let target = UnsafeMutableRawPointer(originKey + offset + 1)
+        if count < 8 {
+            for index in 0..<count { target.storeBytes(of: bytes[index], toByteOffset: index, as: UInt8.self) }
+        } else {
+            // Eight bytes at a time, the last of them perhaps in part for the second time: a call would cost more than the copy.
+            let source = UnsafeRawPointer(bytes)
+            var index = 0
+            while index < count {
+                let place = min(index, count &- 8)  // not negative, as there are eight
+                let word = source.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+                target.storeBytes(of: word, toByteOffset: place, as: UInt64.self)
+                index &+= 8  // below `count` and eight
+            }
+        }
         return offset + 1 + count
     }
 

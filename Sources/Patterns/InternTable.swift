@@ -44,7 +44,7 @@ struct InternTable: ~Copyable {
 
     /// Finds or adds `key`. `epoch` marks it as used by the open batch of that number.
     mutating func intern(_ key: ByteView, epoch: UInt64) -> Outcome {
-        let hash = XXH64.hash(key)
+        let hash = TextHash.hash(key)
         var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
         while slots[slot] != 0 {
             let index = Int(slots[slot]) - 1

@@ -1,3 +1,4 @@
+internal import JSONBytes
 internal import LogModel
 
 /// What a key in a sender's object means to us.
@@ -89,8 +90,14 @@ struct FieldAliases: ~Copyable {
 
     /// Twice and more the number of names, a power of two; so a probe is short.
     private static let slotCount = 128
+    private static let nameByteCountMax = 20
     private let slots: UnsafeMutablePointer<UInt8>
     private let entries: UnsafeMutablePointer<Entry>
+    /// Where a key with escapes is written out.
+    private let keyBuffer: UnsafeMutableBufferPointer<UInt8>
+
+    /// Ranks are below this.
+    static let rankCount = 16
 
     /// Builds the hash table: once for each decoder.
     init() {
@@ -99,12 +106,17 @@ struct FieldAliases: ~Copyable {
         slots = .allocate(capacity: Self.slotCount)
         slots.initialize(repeating: 0xFF, count: Self.slotCount)
         entries = .allocate(capacity: table.count)
+        keyBuffer = .allocate(capacity: Self.nameByteCountMax)
         var ranks = [UInt8](repeating: 0, count: RecordField.allCases.count)
         for (index, alias) in table.enumerated() {
             let field = Int(alias.field.rawValue)
             let name = ByteView(start: alias.name.utf8Start, count: alias.name.utf8CodeUnitCount)
             (entries + index).initialize(
                 to: Entry(name: alias.name.utf8Start, count: name.count, field: alias.field, rank: ranks[field])
+            )
+            precondition(
+                ranks[field] < Self.rankCount && name.count <= Self.nameByteCountMax,
+                "an alias is out of bounds"
             )
             ranks[field] += 1
             var slot = Self.hash(alias.name.utf8Start, name.count)
@@ -116,12 +128,25 @@ struct FieldAliases: ~Copyable {
     deinit {
         slots.deallocate()
         entries.deallocate()
+        keyBuffer.deallocate()
+    }
+
+    /// The same for a key that may have escapes.
+    @inline(__always)
+    func field(of key: JSONItem) -> (field: RecordField, rank: UInt8)? {
+        key.hasEscapes ? field(ofEscaped: key.bytes) : field(of: key.bytes)
+    }
+
+    @inline(never)
+    private func field(ofEscaped key: ByteView) -> (field: RecordField, rank: UInt8)? {
+        let (count, isComplete) = JSONText.unescape(key, into: keyBuffer)
+        return isComplete ? field(of: ByteView(start: keyBuffer.baseAddress, count: count)) : nil
     }
 
     /// The field of `key` and the rank of this name in it, 0 the best; `nil` for a key that is an attribute.
     @inline(__always)
     func field(of key: ByteView) -> (field: RecordField, rank: UInt8)? {
-        guard let base = key.baseAddress, key.count > 0, key.count <= 20 else { return nil }
+        guard let base = key.baseAddress, key.count > 0, key.count <= Self.nameByteCountMax else { return nil }
         var slot = Self.hash(base, key.count)
         while slots[slot] != 0xFF {
             let entry = entries[Int(slots[slot])]

@@ -14,7 +14,7 @@ extension BodyReading {
         var cursor = JSONCursor(view(start, body.count))
         records.begin()
         do throws(JSONSyntaxError) {
-            try records.readObject(&cursor, isTop: true)
+            try records.readTopObject(&cursor)
         } catch {
             if case .lines = format { return lines(from: start, &records, rules, accept) }
             return malformed(error, at: start)
@@ -30,8 +30,8 @@ extension BodyReading {
             if case .lines = format { return lines(from: start, &records, rules, accept) }
             return malformed(next, "unexpected text after the object")
         }
-        if let logs = records.logs {
-            return elements(of: logs, &records, rules, accept)
+        if records.hasLogs {
+            return elements(&records, rules, accept)
         }
         hand(records.finish(rules), records, accept)
         return .success(summary)
@@ -44,29 +44,56 @@ extension BodyReading {
         _ rules: RecordRules,
         _ accept: Accept
     ) -> Outcome {
+        var cursor = JSONCursor(document)
         do throws(JSONSyntaxError) {
-            try JSONValidator.validate(document)
+            try records.noteArray(&cursor)
+            try cursor.finish()
         } catch {
             return malformed(error, at: start)
         }
-        return elements(of: document, &records, rules, accept)
+        return elements(&records, rules, accept)
     }
 
     /// The records of an array that was checked before, so that no error can come after a record was handed over.
     private consuming func elements(
-        of array: ByteView,
         _ records: inout JSONRecordDecoder,
         _ rules: RecordRules,
         _ accept: Accept
     ) -> Outcome {
-        var cursor = JSONCursor(array)
+        var place = 0
+        let end = records.tape.count
+        while place < end {
+            records.begin()
+            let element = records.tape[place]
+            switch element.kind {
+            case .object:
+                place = records.takeObject(at: place)
+                hand(records.finish(rules), records, accept)
+            case .string:
+                place += 1
+                hand(records.finish(text: records.tape.value(element), rules), records, accept)
+            case .array, .number, .bool, .null:
+                place += 1
+                summary.fail("a record must be an object")
+            }
+        }
+        return elements(after: records.tape.rest, &records, rules, accept)
+    }
+
+    /// The records that did not fit the tape, if any.
+    private consuming func elements(
+        after rest: JSONCursor?,
+        _ records: inout JSONRecordDecoder,
+        _ rules: RecordRules,
+        _ accept: Accept
+    ) -> Outcome {
+        guard var cursor = rest else { return .success(summary) }
         do throws(JSONSyntaxError) {
-            try cursor.enterArray()
             while try cursor.nextElement() {
                 records.begin()
                 switch cursor.peek() {
                 case .object:
-                    try records.readObject(&cursor, isTop: false)
+                    try records.readObject(&cursor)
                     hand(records.finish(rules), records, accept)
                 case .string:
                     hand(records.finish(text: try cursor.value(), rules), records, accept)

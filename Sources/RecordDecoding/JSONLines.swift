@@ -24,7 +24,7 @@ extension BodyReading {
             var cursor = JSONCursor(view(position, end))
             var problem: JSONSyntaxError?
             do throws(JSONSyntaxError) {
-                try records.readObject(&cursor, isTop: false)
+                try records.readObject(&cursor)
             } catch {
                 problem = error
             }
@@ -34,7 +34,7 @@ extension BodyReading {
                 records.begin()
                 cursor = JSONCursor(view(position, body.count))
                 do throws(JSONSyntaxError) {
-                    try records.readObject(&cursor, isTop: false)
+                    try records.readObject(&cursor)
                     problem = nil
                     end = lineEnd(from: position + cursor.offset)
                 } catch {

@@ -31,7 +31,6 @@ struct JSONRecordDecoder: ~Copyable {
     private let attributes: UnsafeMutablePointer<AttributeView>
     private let scratch: UnsafeMutablePointer<UInt8>
     private let path: UnsafeMutablePointer<UInt8>
-    private let keyBuffer: UnsafeMutableBufferPointer<UInt8>
     private var filled: UInt16 = 0
     private var attributeCount = 0
     private var scratchUsed = 0
@@ -43,8 +42,10 @@ struct JSONRecordDecoder: ~Copyable {
 
     /// The record read last; its views end with the body, or with the next ``begin()``.
     private(set) var record = LogRecord(message: ByteView(start: nil, count: 0))
-    /// The array of `{"logs": […]}` when the object read last has one.
-    private(set) var logs: ByteView?
+    /// Whether the object read last is `{"logs": […]}`, so that its records are on the ``tape``.
+    private(set) var hasLogs = false
+    /// The elements of the array that was checked last.
+    private(set) var tape = ElementTape()
     /// Whether the message was cut to its limit.
     private(set) var wasCut = false
     /// Whether attributes were left out.
@@ -61,7 +62,6 @@ struct JSONRecordDecoder: ~Copyable {
         attributes = .allocate(capacity: RecordLimits.attributeCountMax)
         scratch = .allocate(capacity: Self.scratchByteCount)
         path = .allocate(capacity: RecordLimits.attributeKeyByteCountMax)
-        keyBuffer = .allocate(capacity: RecordLimits.attributeKeyByteCountMax)
     }
 
     deinit {
@@ -70,7 +70,6 @@ struct JSONRecordDecoder: ~Copyable {
         attributes.deallocate()
         scratch.deallocate()
         path.deallocate()
-        keyBuffer.deallocate()
     }
 
     /// Forgets the last record.
@@ -80,20 +79,76 @@ struct JSONRecordDecoder: ~Copyable {
         scratchUsed = 0
         pathLength = 0
         isNodeRed = false
-        logs = nil
+        hasLogs = false
         wasCut = false
         attributesWereDropped = false
     }
 
     /// Reads an object to its end, sorting its members into fields and attributes.
     ///
-    /// - Parameter isTop: whether an array `logs` is a batch here.
     /// - Throws: where the object is not JSON; what was read until then must not be used.
-    mutating func readObject(_ cursor: inout JSONCursor, isTop: Bool) throws(JSONSyntaxError) {
+    mutating func readObject(_ cursor: inout JSONCursor) throws(JSONSyntaxError) {
         try cursor.enterObject()
         while let key = try cursor.nextKey() {
-            member(key: key, value: try cursor.value(), isTop: isTop, isPayload: false)
+            sort(aliases.field(of: key), key: key, value: try cursor.value(), isPayload: false)
         }
+    }
+
+    /// The same at the top of a body, where an array `logs` is a batch: its records go to the ``tape``.
+    mutating func readTopObject(_ cursor: inout JSONCursor) throws(JSONSyntaxError) {
+        try cursor.enterObject()
+        while let key = try cursor.nextKey() {
+            let alias = aliases.field(of: key)
+            if let alias, alias.field == .logs, cursor.peek() == .array {
+                try noteArray(&cursor)
+                hasLogs = true
+            } else {
+                sort(alias, key: key, value: try cursor.value(), isPayload: false)
+            }
+        }
+    }
+
+    /// Reads an array of records to its end and notes them on the ``tape``.
+    ///
+    /// - Throws: where the array is not JSON; the tape must not be used then.
+    mutating func noteArray(_ cursor: inout JSONCursor) throws(JSONSyntaxError) {
+        try tape.note(&cursor, aliases)
+    }
+
+    /// Sorts the members of an object on the tape.
+    ///
+    /// - Parameter place: of the object's entry.
+    /// - Returns: the place behind its last member.
+    mutating func takeObject(at place: Int) -> Int {
+        let end = place &+ 1 &+ tape[place].memberCount
+        var place = place &+ 1
+        while place < end {
+            let entry = tape[place]
+            if !keepFirst(entry) {
+                sort(entry.alias, key: tape.key(entry), value: tape.value(entry), isPayload: false)
+            }
+            place &+= 1
+        }
+        return end
+    }
+
+    /// What ``sort(_:key:value:isPayload:)`` does with nearly every member of nearly every record: the first value of a plain field goes to
+    /// its slot.
+    ///
+    /// - Returns: whether it was such a member; when not, nothing was done.
+    @inline(__always)
+    private mutating func keepFirst(_ entry: ElementTape.Entry) -> Bool {
+        let field = entry.fieldNumber
+        guard field <= RecordField.latency.rawValue, filled >> UInt16(field) & 1 == 0 else { return false }
+        let value = tape.value(entry)
+        switch value.kind {
+        case .null: return false
+        case .string: guard let first = value.bytes.first, first > 0x20 else { return false }
+        case .object, .array, .number, .bool: break
+        }
+        filled |= 1 << UInt16(field)
+        (slots + Int(field)).initialize(to: Slot(key: tape.key(entry), value: value, rank: entry.rank))
+        return true
     }
 
     /// Makes ``record`` from what was read.
@@ -143,8 +198,13 @@ struct JSONRecordDecoder: ~Copyable {
 
     // MARK: Sorting
 
-    private mutating func member(key: JSONItem, value: JSONItem, isTop: Bool, isPayload: Bool) {
-        guard let (field, rank) = alias(of: key) else {
+    private mutating func sort(
+        _ alias: (field: RecordField, rank: UInt8)?,
+        key: JSONItem,
+        value: JSONItem,
+        isPayload: Bool
+    ) {
+        guard let (field, rank) = alias else {
             addAttribute(key: key, value: value)
             return
         }
@@ -164,11 +224,7 @@ struct JSONRecordDecoder: ~Copyable {
             case .array, .string, .number, .bool: addAttribute(key: key, value: value)
             }
         case .logs:
-            if isTop, value.kind == .array {
-                logs = value.bytes
-            } else {
-                addAttribute(key: key, value: value)
-            }
+            addAttribute(key: key, value: value)
         case .nodeRedMessageID:
             isNodeRed = true
             addAttribute(key: key, value: value)
@@ -198,15 +254,9 @@ struct JSONRecordDecoder: ~Copyable {
         }
     }
 
+    @inline(__always)
     private func slot(_ field: RecordField) -> Slot? {
         filled & (1 << UInt16(field.rawValue)) == 0 ? nil : slots[Int(field.rawValue)]
-    }
-
-    @inline(__always)
-    private func alias(of key: JSONItem) -> (field: RecordField, rank: UInt8)? {
-        guard key.hasEscapes else { return aliases.field(of: key.bytes) }
-        let (count, isComplete) = JSONText.unescape(key.bytes, into: keyBuffer)
-        return isComplete ? aliases.field(of: ByteView(start: keyBuffer.baseAddress, count: count)) : nil
     }
 
     // MARK: Message
@@ -271,11 +321,11 @@ struct JSONRecordDecoder: ~Copyable {
         guard payload.kind == .object else { return payload.kind != .null && setMessage(payload) }
         var holdsMessage = false
         Self.forEachMember(of: payload) { key, value in
-            if let alias = alias(of: key), alias.field == .message, value.kind != .null { holdsMessage = true }
+            if let alias = aliases.field(of: key), alias.field == .message, value.kind != .null { holdsMessage = true }
         }
         guard holdsMessage else { return setMessage(payload) }
         Self.forEachMember(of: payload) { key, value in
-            member(key: key, value: value, isTop: false, isPayload: true)
+            sort(aliases.field(of: key), key: key, value: value, isPayload: true)
         }
         if let slot = slot(.message), setMessage(slot.value) { return true }
         return false

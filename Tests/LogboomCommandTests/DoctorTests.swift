@@ -222,7 +222,10 @@ private func json(_ text: String) throws -> JSONValue {
         #expect(DoctorChecks().clock(now: 1_795_000_000, isDisciplined: true).status == .ok)
     }
 
-    @Test(arguments: ["28P01", "3D000", "42501", "ECONNREFUSED", "could not translate host name", "timeout expired"])
+    @Test(arguments: [
+        "28P01", "3D000", "42501", "ECONNREFUSED", "could not translate host name", "timeout expired", "57P01", "57P03",
+        "server closed the connection unexpectedly",
+    ])
     func `errors of a connection have advice of their own`(error: String) {
         #expect(DoctorChecks.adviceToConnect("connect: \(error)") != DoctorChecks.adviceToConnect("something else"))
     }
