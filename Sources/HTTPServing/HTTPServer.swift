@@ -57,14 +57,6 @@ package final class HTTPServer: @unchecked Sendable {
     private var keepAliveHead: [UInt8] = []
     private var closeHead: [UInt8] = []
     private var scratch = ByteBuffer()
-    private var lastAnswer: LastAnswer?
-
-    /// An answer and its bytes, good within the second. Holds the body, so its memory is nobody else's meanwhile.
-    private struct LastAnswer {
-        var answer: HTTPAnswer
-        var body: UnsafeRawPointer?
-        var bytes: ByteBuffer
-    }
 
     package init(loop: any EventLoop, bounds: HTTPServerBounds, handler: any RequestHandler) {
         self.loop = loop
@@ -127,7 +119,7 @@ package final class HTTPServer: @unchecked Sendable {
     private func prepare(_ channel: any Channel, _ door: HTTPDoor, _ wrap: Wrapper?) throws {
         try wrap?(channel)
         let weight = wrap == nil ? 1 : HTTPServerBounds.openingConnectionWeight
-        let connection = ConnectionHandler(server: self, door: door, weight: weight)
+        let connection = ConnectionHandler(server: self, door: door, weight: weight, isPlain: wrap == nil)
         if let options = channel.syncOptions {
             // A client may close its side once it has sent its request, and still wants the answer.
             try options.setOption(.allowRemoteHalfClosure, value: true)
@@ -432,14 +424,19 @@ package final class HTTPServer: @unchecked Sendable {
         refreshHeads()
         // Most answers are the one before once more, with the same memory for a body.
         let isPlain = isKeptAlive && !isHead && answer.headers.isEmpty
-        let body = answer.body.withUnsafeBufferPointer { UnsafeRawPointer($0.baseAddress) }
-        if isPlain, let last = lastAnswer, last.body == body, last.answer.status == answer.status,
-            last.answer.body.count == answer.body.count, last.answer.contentType == answer.contentType
+        let body = answer.body.withUnsafeBufferPointer { $0 }
+        if isPlain, let lastBody, lastBody.baseAddress == body.baseAddress, lastBody.count == body.count,
+            lastStatus == answer.status, lastAnswer?.contentType == answer.contentType
         {
-            return last.bytes
+            return lastBytes
         }
         let bytes = write(answer, isKeptAlive: isKeptAlive, isHead: isHead)
-        if isPlain, answer.body.count <= 256 { lastAnswer = LastAnswer(answer: answer, body: body, bytes: bytes) }
+        if isPlain, body.count <= 256 {
+            lastAnswer = answer
+            lastStatus = answer.status
+            lastBody = body
+            lastBytes = bytes
+        }
         return bytes
     }
 
@@ -492,6 +489,7 @@ package final class HTTPServer: @unchecked Sendable {
         let second = Int64(time(nil))
         guard second != headSecond else { return }
         headSecond = second
+        lastBody = nil
         lastAnswer = nil
         var now = time_t(second)
         var parts = tm()

@@ -19,6 +19,30 @@ import Testing
         #expect(try client.readAnswer().text == "GET /d ")
     }
 
+    @Test func `answers of any size keep their order, together or one by one, to a client that reads late`() throws {
+        let server = try TestServer()
+        for seed in SeededGenerator.seeds(fixed: 4, fresh: 2) {
+            var random = SeededGenerator(seed: seed)
+            let client = try server.connect()
+            for round in 0..<3 {
+                var wanted: [String] = []
+                for number in 0..<Int.random(in: 1...12, using: &random) {
+                    let isBig = Int.random(in: 0..<4, using: &random) == 0
+                    let request = "GET \(isBig ? "/big" : "/\(number)") HTTP/1.1\r\nHost: a\r\n\r\n"
+                    wanted.append(isBig ? String(repeating: "x", count: 1 << 20) : "GET /\(number) ")
+                    // With a part of the next request behind it now and then.
+                    let cut = Int.random(in: 0..<3, using: &random) == 0 ? request.count / 2 : 0
+                    try client.write(String(request.prefix(cut)))
+                    try client.write(String(request.dropFirst(cut)))
+                }
+                for text in wanted {
+                    let isSame = try client.readAnswer().text == text
+                    #expect(isSame, "LOGBOOM_TEST_SEED=\(seed), round \(round): \(text.prefix(10))")
+                }
+            }
+        }
+    }
+
     @Test func `a request is the same in one piece and byte by byte`() throws {
         let server = try TestServer()
         let client = try server.connect()
