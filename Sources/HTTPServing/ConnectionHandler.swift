@@ -32,7 +32,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     /// Lets go of this connection when it ends.
     private let server: HTTPServer
-    private let door: HTTPDoor
+    let door: HTTPDoor
     /// Nothing stands between the socket and HTTP.
     private let isPlain: Bool
     private var socket = AnswerSocket()
@@ -342,7 +342,13 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     /// One step of the reader. False when it needs more bytes, or nothing more is to be read.
     private func step(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
-        var step = bytes.withUnsafeReadableBytes { reader.read($0) }
+        var step = bytes.withUnsafeReadableBytes { raw in
+            if !reader.hasHead, let grant = server.readKnownHead(&reader, raw, of: self) {
+                noteHead(byteCount: raw.count)
+                self.grant = grant
+            }
+            return reader.read(raw)
+        }
         if case .chunks = step {
             let (next, spareByteCount) = bytes.withUnsafeMutableReadableBytes { reader.readChunks($0) }
             bytes.moveWriterIndex(to: bytes.writerIndex - spareByteCount)
@@ -378,7 +384,12 @@ final class ConnectionHandler: ChannelInboundHandler {
     private func begin(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
         let head = reader.head
         noteHead(byteCount: bytes.readableBytes)
-        switch bytes.withUnsafeReadableBytes({ server.handler.admit(HTTPHead(head, $0, door)) }) {
+        let admission = bytes.withUnsafeReadableBytes { raw in
+            let admission = server.handler.admit(HTTPHead(head, raw, door))
+            if case .admitted(let grant) = admission, grant.isLasting { server.keepHead(reader, raw, grant, of: self) }
+            return admission
+        }
+        switch admission {
         case .refused(let refusal):
             turnAway(refusal, &bytes)
             return true

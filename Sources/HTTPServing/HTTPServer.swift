@@ -57,12 +57,30 @@ package final class HTTPServer: @unchecked Sendable {
     private var keepAliveHead: [UInt8] = []
     private var closeHead: [UInt8] = []
     private var scratch = ByteBuffer()
+    /// Heads that came lately and were admitted for good: each connection looks at one of them, so that clients of a few kinds that
+    /// take turns do not push each other out.
+    private var knownRequests: [KnownRequest]
+    private static let knownRequestCount = 4
+
+    private struct KnownRequest {
+        var head = KnownHead()
+        var door = HTTPDoor.socket
+        /// `none` while nothing is known.
+        var grant = HTTPGrant.none
+    }
+    /// The plain answer given last and its bytes, good within the second; `nil` when there is none. It holds the body, so its memory is
+    /// nobody else's meanwhile. One by one, not as one value: each look at that would count references to all of it.
+    private var lastAnswer: HTTPAnswer?
+    private var lastStatus = HTTPStatus.ok
+    private var lastBody: UnsafeBufferPointer<UInt8>?
+    private var lastBytes = ByteBuffer()
 
     package init(loop: any EventLoop, bounds: HTTPServerBounds, handler: any RequestHandler) {
         self.loop = loop
         self.bounds = bounds
         requestBounds = RequestBounds(bodyByteCountMax: bounds.bodyByteCountMax)
         self.handler = handler
+        knownRequests = Array(repeating: KnownRequest(), count: Self.knownRequestCount)
     }
 
     /// Makes what stands between the socket and HTTP on one connection: TLS.
@@ -227,6 +245,40 @@ package final class HTTPServer: @unchecked Sendable {
         case ...256: 8 * 1024
         default: 4 * 1024
         }
+    }
+
+    // MARK: Heads (on the loop)
+
+    /// Has the head read that is known already, and says what its sender was granted; `nil` when it is another one, or is to be judged
+    /// anew.
+    func readKnownHead(
+        _ reader: inout RequestReader,
+        _ bytes: UnsafeRawBufferPointer,
+        of connection: ConnectionHandler
+    ) -> HTTPGrant? {
+        let place = knownPlace(of: connection)
+        let grant = knownRequests[place].grant
+        guard grant.isLasting, knownRequests[place].door == connection.door, handler.isCurrent(grant),
+            reader.readHead(as: &knownRequests[place].head, bytes)
+        else { return nil }
+        return grant
+    }
+
+    /// The head that was just read was granted this for good.
+    func keepHead(
+        _ reader: RequestReader,
+        _ bytes: UnsafeRawBufferPointer,
+        _ grant: HTTPGrant,
+        of connection: ConnectionHandler
+    ) {
+        let place = knownPlace(of: connection)
+        guard reader.keepHead(in: &knownRequests[place].head, bytes) else { return }
+        knownRequests[place].door = connection.door
+        knownRequests[place].grant = grant
+    }
+
+    private func knownPlace(of connection: ConnectionHandler) -> Int {
+        (connection.index ?? 0) % Self.knownRequestCount
     }
 
     // MARK: Bodies (on the loop)

@@ -204,6 +204,40 @@ import Testing
         try Wait.until("the next one", .seconds(10), holds: { try server.onLoop { $0.held.count } == 1 })
     }
 
+    @Test func `a lasting grant is given once for each head, until it does not hold any more`() throws {
+        let server = try TestServer()
+        func judged() throws -> [String] { try server.onLoop { $0.judged } }
+        let client = try server.connect()
+        for _ in 0..<2 { _ = try client.send("POST", "/a", [1]) }
+        #expect(try judged() == ["/a", "/a"], "no grant lasts")
+        try server.onLoop { $0.edition = 1 }
+        for count in 1...9 {
+            #expect(try client.send("POST", "/a", [UInt8](repeating: 97, count: count)).text.count == 8 + count)
+        }
+        #expect(try judged() == ["/a", "/a", "/a"])
+        try server.onLoop { $0.edition = 2 }
+        for _ in 0..<2 { _ = try client.send("POST", "/a", [1]) }
+        #expect(try judged().count == 4, "the old grant does not hold, the new one does")
+        // Another head, one with a field that may tell who sends, and one that is refused.
+        for _ in 0..<2 { _ = try client.send("POST", "/b", [1]) }
+        #expect(try judged().suffix(1) == ["/b"])
+        for _ in 0..<2 { _ = try client.send("POST", "/b", [1], headers: ["Authorization": "x"]) }
+        for _ in 0..<2 { _ = try client.send("POST", "/closed", [1]) }
+        #expect(try judged().suffix(4) == ["/b", "/b", "/closed", "/closed"])
+    }
+
+    @Test func `a head that is known by one door is judged at another`() throws {
+        let server = try TestServer()
+        try server.onLoop { $0.edition = 1 }
+        let port = try server.listen(door: .network)
+        for _ in 0..<8 { _ = try server.connect().send("GET", "/a") }
+        let known = try server.onLoop { $0.judged.count }
+        #expect(known <= 8)
+        let stranger = try HTTPTestConnection(.port(port))
+        for _ in 0..<3 { _ = try stranger.send("GET", "/a") }
+        #expect(try server.onLoop { $0.judged.count } == known + 1)
+    }
+
     @Test func `an answer to a client that is gone goes nowhere`() throws {
         let server = try TestServer()
         do {

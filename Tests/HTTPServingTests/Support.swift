@@ -30,6 +30,11 @@ final class TestServer: @unchecked Sendable {
         get throws { try group.next().submit { [server] in server.figures }.wait() }
     }
 
+    /// Listens once more, for what comes by another door.
+    func listen(door: HTTPDoor) throws -> Int {
+        try server.listen(on: .tcp(host: "127.0.0.1", port: 0), door: door)
+    }
+
     func onLoop<Value: Sendable>(_ body: @escaping @Sendable (TestHandler) -> Value) throws -> Value {
         try group.next().submit { [handler] in body(handler) }.wait()
     }
@@ -57,9 +62,18 @@ final class TestHandler: RequestHandler, @unchecked Sendable {
     /// What requests to `/closed` are turned away with.
     var refusal = HTTPAnswer.problem(.tooManyRequests, "Not now.", headers: [("Retry-After", "1")])
 
+    /// For whom it was asked, by path.
+    var judged: [String] = []
+    /// Of lasting grants, what holds. None lasts while it is `nil`.
+    var edition: Int32?
+
     func admit(_ head: HTTPHead) -> HTTPAdmission {
-        head.path == "/closed" ? .refused(refusal) : .admitted(.none)
+        judged.append(String(head.path))
+        if head.path == "/closed" { return .refused(refusal) }
+        return .admitted(edition.map { HTTPGrant(place: -1, edition: $0, isLasting: true) } ?? .none)
     }
+
+    func isCurrent(_ grant: HTTPGrant) -> Bool { grant.edition == edition }
 
     func handle(_ request: HTTPRequest, _ responder: Responder) {
         let text = "\(request.method.name) \(String(request.path)) \(String(decoding: request.body, as: UTF8.self))"
