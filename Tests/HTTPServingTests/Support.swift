@@ -35,6 +35,15 @@ final class TestServer: @unchecked Sendable {
         try server.listen(on: .tcp(host: "127.0.0.1", port: 0), door: door)
     }
 
+    /// The memory for bodies while one of so many bytes, once expanded, is looked at.
+    func figures(expanding byteCount: Int) throws -> HTTPServerFigures {
+        try group.next().submit { [server] in
+            var figures = HTTPServerFigures()
+            server.withExpandedBody(byteCount) { figures = server.figures }
+            return figures
+        }.wait()
+    }
+
     func onLoop<Value: Sendable>(_ body: @escaping @Sendable (TestHandler) -> Value) throws -> Value {
         try group.next().submit { [handler] in body(handler) }.wait()
     }
@@ -59,6 +68,8 @@ final class TestHandler: RequestHandler, @unchecked Sendable {
     var held: [(responder: Responder, text: String)] = []
     var seen: [String] = []
     var serverAnswers: [Int] = []
+    /// As told last.
+    var bodyByteCount = 0
     /// What requests to `/closed` are turned away with.
     var refusal = HTTPAnswer.problem(.tooManyRequests, "Not now.", headers: [("Retry-After", "1")])
 
@@ -93,7 +104,7 @@ final class TestHandler: RequestHandler, @unchecked Sendable {
     }
 
     func serverAnswered(_ status: HTTPStatus) { serverAnswers.append(status.rawValue) }
-    func bodyBytesChanged(to count: Int) {}
+    func bodyBytesChanged(to count: Int) { bodyByteCount = count }
 }
 
 extension HTTPTestConnection {
