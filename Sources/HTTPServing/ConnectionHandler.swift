@@ -32,7 +32,10 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     /// Lets go of this connection when it ends.
     private let server: HTTPServer
-    private let door: HTTPDoor
+    let door: HTTPDoor
+    /// Nothing stands between the socket and HTTP.
+    private let isPlain: Bool
+    private var socket = AnswerSocket()
     /// How many connections without anything in front of HTTP take as much memory. The server's to change.
     var weight: Int
     private var context: ChannelHandlerContext?
@@ -54,6 +57,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var isReading = false
     private var isAdvancing = false
     private var isReadHeld = false
+    /// Behind the request under way there is another one, whose answer may leave together with this one's.
+    private var isFollowed = false
     private var needsFlush = false
     /// Written and not flushed.
     private var unflushedByteCount = 0
@@ -82,9 +87,10 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var paceTick: UInt32 = 0
     private var paceByteCount = 0
 
-    init(server: HTTPServer, door: HTTPDoor, weight: Int) {
+    init(server: HTTPServer, door: HTTPDoor, weight: Int, isPlain: Bool) {
         self.server = server
         self.door = door
+        self.isPlain = isPlain
         self.weight = weight
         reader = RequestReader(bounds: server.requestBounds)
         idleSince = server.tick
@@ -124,11 +130,13 @@ final class ConnectionHandler: ChannelInboundHandler {
     func channelActive(context: ChannelHandlerContext) {
         if !server.connectionOpened(self) {
             phase = .closing
-            context.close(promise: nil)
+            return context.close(promise: nil)
         }
+        if isPlain { socket.open(context) }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        socket.close()
         phase = .closing
         unread = nil
         server.release(self)
@@ -176,19 +184,10 @@ final class ConnectionHandler: ChannelInboundHandler {
         self.isBlocked = isBlocked
         if isBlocked {
             idleSince = server.tick
-            server.blocked(self, byteCount: max(1, Self.bufferedByteCount(context.channel)))
+            server.blocked(self, byteCount: max(1, AnswerSocket.bufferedByteCount(context.channel)))
         } else {
             server.unblocked(self)
             if !isAdvancing { goOn(context) }
-        }
-    }
-
-    private static func bufferedByteCount(_ channel: any Channel) -> Int {
-        do {
-            return try channel.syncOptions?.getOption(.bufferedWritableBytes) ?? 0
-        } catch {
-            // The channel is closed: nothing waits any more.
-            return 0
         }
     }
 
@@ -343,8 +342,14 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     /// One step of the reader. False when it needs more bytes, or nothing more is to be read.
     private func step(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
-        var step = bytes.withUnsafeReadableBytes { reader.read($0) }
-        if step == .chunks {
+        var step = bytes.withUnsafeReadableBytes { raw in
+            if !reader.hasHead, let grant = server.readKnownHead(&reader, raw, of: self) {
+                noteHead(byteCount: raw.count)
+                self.grant = grant
+            }
+            return reader.read(raw)
+        }
+        if case .chunks = step {
             let (next, spareByteCount) = bytes.withUnsafeMutableReadableBytes { reader.readChunks($0) }
             bytes.moveWriterIndex(to: bytes.writerIndex - spareByteCount)
             step = next
@@ -355,6 +360,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .head:
             return begin(&bytes, context)
         case .request:
+            isFollowed = bytes.readableBytes > reader.byteCount
             handOver(bytes)
             bytes.moveReaderIndex(forwardBy: reader.byteCount)
             reader.next()
@@ -365,12 +371,25 @@ final class ConnectionHandler: ChannelInboundHandler {
         }
     }
 
+    /// What a head says of its answer.
+    ///
+    /// - Parameter byteCount: of all that is there.
+    private func noteHead(byteCount: Int) {
+        isFollowed = byteCount > reader.body.upperBound
+        isKeptAlive = reader.head.isKeptAlive && !isInputEnded && !server.isDraining
+        isHead = reader.head.method == .head
+    }
+
     /// The head is there: asks whether the request is wanted. False when nothing more is to be read now.
     private func begin(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
         let head = reader.head
-        isKeptAlive = head.isKeptAlive && !isInputEnded && !server.isDraining
-        isHead = head.method == .head
-        switch bytes.withUnsafeReadableBytes({ server.handler.admit(HTTPHead(head, $0, door)) }) {
+        noteHead(byteCount: bytes.readableBytes)
+        let admission = bytes.withUnsafeReadableBytes { raw in
+            let admission = server.handler.admit(HTTPHead(head, raw, door))
+            if case .admitted(let grant) = admission, grant.isLasting { server.keepHead(reader, raw, grant, of: self) }
+            return admission
+        }
+        switch admission {
         case .refused(let refusal):
             turnAway(refusal, &bytes)
             return true
@@ -379,6 +398,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         if head.expectsContinue, bytes.readableBytes == head.byteCount {
             var interim = context.channel.allocator.buffer(capacity: 32)
             interim.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
+            socket.passedBy()
             context.writeAndFlush(wrapOutboundOut(interim), promise: nil)
         }
         return true
@@ -466,8 +486,13 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func write(_ answer: HTTPAnswer) {
         guard let context else { return }
-        let bytes = server.encode(answer, isKeptAlive: isKeptAlive, isHead: isHead)
+        var bytes = server.encode(answer, isKeptAlive: isKeptAlive, isHead: isHead)
         guard isKeptAlive else { return closeAfter(bytes, context) }
+        if isFollowed {
+            socket.passedBy()
+        } else if socket.send(&bytes, context) {
+            return becomeIdle()
+        }
         context.write(wrapOutboundOut(bytes), promise: nil)
         // That may have been one byte too many for the server (``HTTPServer/blocked(_:byteCount:)``).
         if isClosing { return }
@@ -496,11 +521,13 @@ final class ConnectionHandler: ChannelInboundHandler {
         // A request that was handed over was read whole.
         let isReadWhole = if case .answering = phase { true } else { false }
         phase = .closing
-        context.writeAndFlush(wrapOutboundOut(bytes)).assumeIsolated().whenComplete { [self] _ in
+        // Whatever still comes is read and thrown away until the client closes.
+        letGo(context)
+        var rest = bytes
+        if socket.send(&rest, context) { return written(isReadWhole: isReadWhole) }
+        context.writeAndFlush(wrapOutboundOut(rest)).assumeIsolated().whenComplete { [self] _ in
             written(isReadWhole: isReadWhole)
         }
-        // Whatever still comes is read and thrown away until then.
-        letGo(context)
     }
 
     /// The last answer is with the kernel.
@@ -538,27 +565,5 @@ final class ConnectionHandler: ChannelInboundHandler {
         let stream = EventStream(channel: context.channel)
         self.stream = stream
         return stream
-    }
-}
-
-/// The way back to one request's sender. A second answer is ignored, and one to a connection that ended.
-///
-/// `@unchecked Sendable`: it may be carried anywhere, but is used on the event loop only, as its connection is.
-package struct Responder: @unchecked Sendable {
-    private let connection: ConnectionHandler
-    private let number: UInt32
-
-    init(connection: ConnectionHandler, number: UInt32) {
-        self.connection = connection
-        self.number = number
-    }
-
-    package func respond(_ answer: HTTPAnswer) {
-        connection.answered(number, answer)
-    }
-
-    /// Starts an event stream instead of one answer; `nil` when the sender is gone or pipelines.
-    package func beginStream() -> EventStream? {
-        connection.beginStream(number)
     }
 }

@@ -12,15 +12,21 @@ package enum HTTPDoor: Sendable, Equatable {
     case certified
 }
 
-/// What ``RequestHandler/admit(_:)`` found out about a sender, kept for ``RequestHandler/handle(_:_:)``. Two numbers of the
+/// What ``RequestHandler/admit(_:)`` found out about a sender, kept for ``RequestHandler/handle(_:_:)``. Three numbers of the
 /// handler's own.
 package struct HTTPGrant: Equatable {
     package var place: Int32
     package var edition: Int32
+    /// What is asked for, below zero when that is not known.
+    package var route: Int32 = -1
+    /// Whoever sends the same head by the same door is granted the same, as long as it is current
+    /// (``RequestHandler/isCurrent(_:)``): the handler need not be asked again.
+    package var isLasting: Bool
 
-    package init(place: Int32, edition: Int32) {
+    package init(place: Int32, edition: Int32, isLasting: Bool = false) {
         self.place = place
         self.edition = edition
+        self.isLasting = isLasting
     }
 
     package static var none: HTTPGrant { HTTPGrant(place: -1, edition: 0) }
@@ -231,6 +237,8 @@ package protocol RequestHandler: AnyObject {
     /// Asked once a request's head is read, before its body is: a refusal turns the request away, and the body is not kept.
     /// The place for who may send, and how often.
     func admit(_ head: HTTPHead) -> HTTPAdmission
+    /// Whether a lasting grant still holds.
+    func isCurrent(_ grant: HTTPGrant) -> Bool
     /// Called for each complete request. Exactly one answer goes to `responder`, now or later, on the event loop.
     func handle(_ request: HTTPRequest, _ responder: Responder)
     /// A request was answered by the server itself before the handler saw it, or was turned away by ``admit(_:)``.
@@ -241,4 +249,5 @@ package protocol RequestHandler: AnyObject {
 
 extension RequestHandler {
     package func admit(_ head: HTTPHead) -> HTTPAdmission { .admitted(.none) }
+    package func isCurrent(_ grant: HTTPGrant) -> Bool { true }
 }

@@ -57,20 +57,30 @@ package final class HTTPServer: @unchecked Sendable {
     private var keepAliveHead: [UInt8] = []
     private var closeHead: [UInt8] = []
     private var scratch = ByteBuffer()
-    private var lastAnswer: LastAnswer?
+    /// Heads that came lately and were admitted for good: each connection looks at one of them, so that clients of a few kinds that
+    /// take turns do not push each other out.
+    private var knownRequests: [KnownRequest]
+    private static let knownRequestCount = 4
 
-    /// An answer and its bytes, good within the second. Holds the body, so its memory is nobody else's meanwhile.
-    private struct LastAnswer {
-        var answer: HTTPAnswer
-        var body: UnsafeRawPointer?
-        var bytes: ByteBuffer
+    private struct KnownRequest {
+        var head = KnownHead()
+        var door = HTTPDoor.socket
+        /// `none` while nothing is known.
+        var grant = HTTPGrant.none
     }
+    /// The plain answer given last and its bytes, good within the second; `nil` when there is none. It holds the body, so its memory is
+    /// nobody else's meanwhile. One by one, not as one value: each look at that would count references to all of it.
+    private var lastAnswer: HTTPAnswer?
+    private var lastStatus = HTTPStatus.ok
+    private var lastBody: UnsafeBufferPointer<UInt8>?
+    private var lastBytes = ByteBuffer()
 
     package init(loop: any EventLoop, bounds: HTTPServerBounds, handler: any RequestHandler) {
         self.loop = loop
         self.bounds = bounds
         requestBounds = RequestBounds(bodyByteCountMax: bounds.bodyByteCountMax)
         self.handler = handler
+        knownRequests = Array(repeating: KnownRequest(), count: Self.knownRequestCount)
     }
 
     /// Makes what stands between the socket and HTTP on one connection: TLS.
@@ -127,7 +137,7 @@ package final class HTTPServer: @unchecked Sendable {
     private func prepare(_ channel: any Channel, _ door: HTTPDoor, _ wrap: Wrapper?) throws {
         try wrap?(channel)
         let weight = wrap == nil ? 1 : HTTPServerBounds.openingConnectionWeight
-        let connection = ConnectionHandler(server: self, door: door, weight: weight)
+        let connection = ConnectionHandler(server: self, door: door, weight: weight, isPlain: wrap == nil)
         if let options = channel.syncOptions {
             // A client may close its side once it has sent its request, and still wants the answer.
             try options.setOption(.allowRemoteHalfClosure, value: true)
@@ -235,6 +245,40 @@ package final class HTTPServer: @unchecked Sendable {
         case ...256: 8 * 1024
         default: 4 * 1024
         }
+    }
+
+    // MARK: Heads (on the loop)
+
+    /// Has the head read that is known already, and says what its sender was granted; `nil` when it is another one, or is to be judged
+    /// anew.
+    func readKnownHead(
+        _ reader: inout RequestReader,
+        _ bytes: UnsafeRawBufferPointer,
+        of connection: ConnectionHandler
+    ) -> HTTPGrant? {
+        let place = knownPlace(of: connection)
+        let grant = knownRequests[place].grant
+        guard grant.isLasting, knownRequests[place].door == connection.door, handler.isCurrent(grant),
+            reader.readHead(as: &knownRequests[place].head, bytes)
+        else { return nil }
+        return grant
+    }
+
+    /// The head that was just read was granted this for good.
+    func keepHead(
+        _ reader: RequestReader,
+        _ bytes: UnsafeRawBufferPointer,
+        _ grant: HTTPGrant,
+        of connection: ConnectionHandler
+    ) {
+        let place = knownPlace(of: connection)
+        guard reader.keepHead(in: &knownRequests[place].head, bytes) else { return }
+        knownRequests[place].door = connection.door
+        knownRequests[place].grant = grant
+    }
+
+    private func knownPlace(of connection: ConnectionHandler) -> Int {
+        (connection.index ?? 0) % Self.knownRequestCount
     }
 
     // MARK: Bodies (on the loop)
@@ -432,14 +476,19 @@ package final class HTTPServer: @unchecked Sendable {
         refreshHeads()
         // Most answers are the one before once more, with the same memory for a body.
         let isPlain = isKeptAlive && !isHead && answer.headers.isEmpty
-        let body = answer.body.withUnsafeBufferPointer { UnsafeRawPointer($0.baseAddress) }
-        if isPlain, let last = lastAnswer, last.body == body, last.answer.status == answer.status,
-            last.answer.body.count == answer.body.count, last.answer.contentType == answer.contentType
+        let body = answer.body.withUnsafeBufferPointer { $0 }
+        if isPlain, let lastBody, lastBody.baseAddress == body.baseAddress, lastBody.count == body.count,
+            lastStatus == answer.status, lastAnswer?.contentType == answer.contentType
         {
-            return last.bytes
+            return lastBytes
         }
         let bytes = write(answer, isKeptAlive: isKeptAlive, isHead: isHead)
-        if isPlain, answer.body.count <= 256 { lastAnswer = LastAnswer(answer: answer, body: body, bytes: bytes) }
+        if isPlain, body.count <= 256 {
+            lastAnswer = answer
+            lastStatus = answer.status
+            lastBody = body
+            lastBytes = bytes
+        }
         return bytes
     }
 
@@ -492,6 +541,7 @@ package final class HTTPServer: @unchecked Sendable {
         let second = Int64(time(nil))
         guard second != headSecond else { return }
         headSecond = second
+        lastBody = nil
         lastAnswer = nil
         var now = time_t(second)
         var parts = tm()

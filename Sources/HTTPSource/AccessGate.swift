@@ -38,12 +38,15 @@ package struct AccessGate {
         grant.place < 0 || !isCurrent(grant) ? nil : policy.tokens?.tokens[Int(grant.place)]
     }
 
+    /// A grant without a token depends on the head, the door and the policy alone; one with a token also on its rate.
     private func grant(_ place: Int?) -> HTTPGrant {
-        HTTPGrant(place: place.map { Int32($0) } ?? -1, edition: edition)
+        HTTPGrant(place: place.map { Int32($0) } ?? -1, edition: edition, isLasting: place == nil)
     }
 
     /// Decides on a request that wants `scope`; `nil` is what everybody may have.
-    mutating func admit(_ head: HTTPHead, scope: AccessScope?, now: MonotonicTime) -> HTTPAdmission {
+    ///
+    /// - Parameter now: asked for only where a rate is looked at.
+    mutating func admit(_ head: HTTPHead, scope: AccessScope?, now: @autoclosure () -> MonotonicTime) -> HTTPAdmission {
         guard let scope else { return .admitted(grant(nil)) }
         switch decide(head, scope: scope) {
         case .denied(let denial):
@@ -51,16 +54,16 @@ package struct AccessGate {
             return .refused(Self.answer(to: denial, scope: scope))
         case .allowed(let place):
             guard scope == .ingest, let place, let rate = token(of: grant(place))?.rate,
-                let wait = meters[place].wait(rate, now: now)
+                let wait = meters[place].wait(rate, now: now())
             else { return .admitted(grant(place)) }
             return .refused(Self.answer(toOneWhoWaits: wait, rate))
         }
     }
 
     /// So many records came in with this token, if with one.
-    mutating func charge(_ recordCount: Int, token grant: HTTPGrant, now: MonotonicTime) {
+    mutating func charge(_ recordCount: Int, token grant: HTTPGrant, now: @autoclosure () -> MonotonicTime) {
         guard let rate = token(of: grant)?.rate else { return }
-        meters[Int(grant.place)].charge(recordCount, rate, now: now)
+        meters[Int(grant.place)].charge(recordCount, rate, now: now())
     }
 
     private func decide(_ request: HTTPHead, scope: AccessScope) -> AccessPolicy.Decision {

@@ -21,6 +21,12 @@ enum Route {
         }
     }
 
+    func takes(_ method: HTTPRequest.Method) -> Bool {
+        // Asked for every post.
+        if case .ingest = self { return method == .post }
+        return methods.contains(method)
+    }
+
     /// What a token must be good for; `nil`: nothing. Whether the process lives is no secret, and who watches it has no token.
     func scope(of method: HTTPRequest.Method) -> AccessScope? {
         switch self {
@@ -68,8 +74,15 @@ struct RouteTable {
 
     private let rows = Self.rows
 
-    func route(_ path: HTTPText) -> Route? {
-        for row in rows where path == row.path { return row.route }
+    /// The row of a path that stands for itself.
+    func place(of path: HTTPText) -> Int? {
+        for place in rows.indices where path == rows[place].path { return place }
+        return nil
+    }
+
+    /// - Parameter place: of the path, when it was looked for before; else `nil`.
+    func route(_ path: HTTPText, at place: Int?) -> Route? {
+        if let place { return rows[place].route }
         return Self.deadLetterRoute(path)
     }
 

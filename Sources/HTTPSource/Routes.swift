@@ -157,13 +157,19 @@ package final class Routes: RequestHandler, @unchecked Sendable {
 
     package func admit(_ head: HTTPHead) -> HTTPAdmission {
         // Before anything is said of the path: what there is here is not for strangers.
-        let scope = table.route(head.path).map { $0.scope(of: head.method) } ?? .read
-        let admission = gate.admit(head, scope: scope, now: scheduler.now)
-        if case .refused(let refusal) = admission, refusal.status == .tooManyRequests {
-            collector.refused(.rate, recordCount: 1)
+        let place = table.place(of: head.path)
+        let scope = table.route(head.path, at: place).map { $0.scope(of: head.method) } ?? .read
+        switch gate.admit(head, scope: scope, now: scheduler.now) {
+        case .admitted(var grant):
+            if let place { grant.route = Int32(place) }
+            return .admitted(grant)
+        case .refused(let refusal):
+            if refusal.status == .tooManyRequests { collector.refused(.rate, recordCount: 1) }
+            return .refused(refusal)
         }
-        return admission
     }
+
+    package func isCurrent(_ grant: HTTPGrant) -> Bool { gate.isCurrent(grant) }
 
     package func handle(_ request: HTTPRequest, _ responder: Responder) {
         // The policy may have changed while the body came.
@@ -173,10 +179,11 @@ package final class Routes: RequestHandler, @unchecked Sendable {
             case .refused(let refusal): return answer(responder, refusal)
             }
         }
-        guard let route = table.route(request.path) else {
+        let place = request.grant.route
+        guard let route = table.route(request.path, at: place < 0 ? nil : Int(place)) else {
             return answer(responder, .problem(.notFound, "There is nothing at this path; see GET / for what there is."))
         }
-        guard route.methods.contains(request.method) else {
+        guard route.takes(request.method) else {
             let allowed = route.methods.map { "\($0.name)" }.joined(separator: ", ")
             return answer(
                 responder,

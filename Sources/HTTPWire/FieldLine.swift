@@ -60,6 +60,10 @@ struct FieldsSeen: Sendable {
     var isChunked = false
     var saysClose = false
     var saysKeepAlive = false
+    /// Only fields that nearly every client sends, and that nobody uses to say who they are.
+    private(set) var isCommon = true
+    /// The value of `Content-Length`; empty and at 0 when there is none.
+    private(set) var lengthDigits = RequestHead.Place()
     private var hasExpectation = false
 
     /// Takes note of a field if it is one of those that matter here.
@@ -80,22 +84,35 @@ struct FieldsSeen: Sendable {
         case 6 where isNamed("expect"):
             guard !hasExpectation else { throw .repeated }
             hasExpectation = true
+            isCommon = false
             guard Self.text(value, bytes).equals(lowercase: "100-continue") else { throw .expectation }
             head.expectsContinue = true
-        case 6 where isNamed("origin"): try Self.keep(value, in: &head.origin)
+        case 6 where isNamed("accept"): break
+        case 6 where isNamed("origin"):
+            isCommon = false
+            try Self.keep(value, in: &head.origin)
         case 10 where isNamed("connection"): noteConnection(value, bytes)
+        case 10 where isNamed("user-agent"): break
         case 12 where isNamed("content-type"): try Self.keep(value, in: &head.contentType)
-        case 13 where isNamed("authorization"): try Self.keep(value, in: &head.authorization)
+        case 13 where isNamed("authorization"):
+            isCommon = false
+            try Self.keep(value, in: &head.authorization)
         case 14 where isNamed("content-length"):
             guard length == nil else { throw .repeated }
             length = try Self.length(value, bytes)
-        case 14 where isNamed("sec-fetch-site"): try Self.keep(value, in: &head.fetchSite)
-        case 15 where isNamed("idempotency-key"): try Self.keep(value, in: &head.idempotencyKey)
+            lengthDigits = value
+        case 14 where isNamed("sec-fetch-site"):
+            isCommon = false
+            try Self.keep(value, in: &head.fetchSite)
+        case 15 where isNamed("accept-encoding") || isNamed("accept-language"): break
+        case 15 where isNamed("idempotency-key"):
+            isCommon = false
+            try Self.keep(value, in: &head.idempotencyKey)
         case 16 where isNamed("content-encoding"): try Self.keep(value, in: &head.contentEncoding)
         case 17 where isNamed("transfer-encoding"):
             guard !isChunked, Self.text(value, bytes).equals(lowercase: "chunked") else { throw .coding }
             isChunked = true
-        default: break
+        default: isCommon = false
         }
     }
 

@@ -44,6 +44,26 @@ package struct RequestReader: Sendable {
         if case .head = state { false } else { true }
     }
 
+    /// Nothing of the request has been read to the end of a line.
+    var isFresh: Bool {
+        if case .head(lineStart: 0, fieldCount: -1) = state { true } else { false }
+    }
+
+    /// Where the digits of `Content-Length` stand, at 0 without any; `nil` when the head has anything that is not known by heart
+    /// (``KnownHead``).
+    var commonLengthDigits: RequestHead.Place? {
+        guard seen.isCommon, head.query.isAbsent, case .length = head.framing else { return nil }
+        return seen.lengthDigits
+    }
+
+    /// Goes on behind a head that was read before.
+    mutating func begin(_ known: RequestHead, bodyByteCount: Int) {
+        head = known
+        head.framing = .length(bodyByteCount)
+        body = head.byteCount..<head.byteCount + bodyByteCount
+        state = .body
+    }
+
     /// Forgets the request, for the one after it.
     package mutating func next() {
         head = RequestHead()

@@ -118,7 +118,7 @@ package final class Collector: @unchecked Sendable {
     /// Keeps what outlives this process and no power cut. Called before a stretch is sent and after each receipt.
     var keepPosition: (SourcePosition) -> Void = { _ in }
 
-    /// One stamp for the records of a request: they came together.
+    /// One stamp for the records of a request, and one look at each clock: they came together.
     var requestedAt = Timestamp(nanoseconds: 0)
     var requestClock = MonotonicTime(nanoseconds: 0)
 
@@ -220,13 +220,13 @@ package final class Collector: @unchecked Sendable {
         requestTickets.removeAll(keepingCapacity: true)
         requestedAt = scheduler.wallClock
         requestClock = scheduler.now
-        observeClock(wallClock: requestedAt)
+        observeClock(wallClock: requestedAt, now: requestClock)
     }
 
     /// Looks whether the clock was set, and puts right what was stamped before: the open batches here, sealed ones in memory,
     /// and those in the spool. What is at a sink already carries the mark that its time was a guess.
-    func observeClock(wallClock: Timestamp) {
-        guard let correction = clockWatch.observe(wallClock: wallClock, now: scheduler.now, isKnown: isClockKnown())
+    func observeClock(wallClock: Timestamp, now: MonotonicTime) {
+        guard let correction = clockWatch.observe(wallClock: wallClock, now: now, isKnown: isClockKnown())
         else { return }
         let before = wallClock.advanced(by: .zero - correction.step)
         aggregator.correctStamps(by: correction.step, until: before)
@@ -427,7 +427,7 @@ package final class Collector: @unchecked Sendable {
             isFull: standing.isFull,
             isAwaited: isAwaited,
             hasCompanions: hasCompanions,
-            now: scheduler.now
+            now: requestClock
         )
         if isAwaited || standing.recordCount >= configuration.batchSize
             || standing.openByteCount >= batcher.byteCountMax
@@ -490,7 +490,7 @@ package final class Collector: @unchecked Sendable {
     /// must and the window of all else goes on.
     func seal(_ reason: SealReason) {
         let now = scheduler.wallClock
-        observeClock(wallClock: now)
+        observeClock(wallClock: now, now: scheduler.now)
         let isClockKnown = isClockKnown()
         let awaited = aggregator.seal(.awaited, now: now, clockIsKnown: isClockKnown)
         var ordinary: Batch?

@@ -13,7 +13,7 @@ extension Collector {
         if !aggregator.hasRoom(forSeries: chunk.entryCount) { seal(.memory) }
         requestedAt = scheduler.wallClock
         requestClock = scheduler.now
-        observeClock(wallClock: requestedAt)
+        observeClock(wallClock: requestedAt, now: requestClock)
         chunk.forEachRecord { record in
             guard record.host.isEmpty else { return fold(named: record, durableLevel: nil) }
             configuration.hostName.withUnsafeBufferPointer { host in
@@ -88,7 +88,7 @@ extension Collector {
     package func foldReread(_ chunk: SourceChunk) {
         scheduler.preconditionOnLoop()
         requestedAt = scheduler.wallClock
-        observeClock(wallClock: requestedAt)
+        observeClock(wallClock: requestedAt, now: scheduler.now)
         chunk.forEachRecord { record in
             configuration.hostName.withUnsafeBufferPointer { host in
                 var named = record

@@ -291,6 +291,39 @@ import Testing
         }
     }
 
+    @Test func `what a kept connection was granted ends with the policy, though its requests stay the same`() throws {
+        let folder = try TemporaryDirectory()
+        let file = folder.file("logboom.conf")
+        let state = try TemporaryDirectory()
+        let common = "LISTEN=127.0.0.1:0\nSTATE_DIRECTORY=\(state.path)\nLOG_FORMAT=text\n"
+        func write(_ text: String) throws { try (common + text).write(toFile: file, atomically: true, encoding: .utf8) }
+        try write("HOST_NAMES=pi.lan\n")
+        let daemon = try DaemonProcess(fromFile: file, state: state)
+        let client = try HTTPTestConnection(.port(daemon.port))
+        let body = Self.record
+        let request = "POST /ingest HTTP/1.1\r\nHost: pi.lan\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        func status() throws -> Int {
+            try client.write(Array(request.utf8))
+            return try client.readAnswer().status
+        }
+        for _ in 0..<4 { #expect(try status() == 202) }
+        let tokens = state.file("tokens")
+        let token = try newToken(tokens, "garage")
+        try write("TOKENS_FILE=\(tokens)\n")
+        daemon.hangUp()
+        try daemon.waitForLog("configuration read again")
+        for _ in 0..<4 { #expect(try status() == 401) }
+        #expect(
+            try daemon.request("POST", "/ingest", Array(body.utf8), headers: ["Authorization": "Bearer \(token)"])
+                .status
+                == 202
+        )
+        try write("")
+        daemon.hangUp()
+        try Wait.until("the name to be a stranger's", .seconds(15), holds: { try status() == 421 })
+        try end(daemon)
+    }
+
     @Test func `the unix socket is for its user and group, and outlives neither a kill nor a second daemon`() throws {
         let state = try TemporaryDirectory()
         let first = try DaemonProcess(state: state)

@@ -19,6 +19,30 @@ import Testing
         #expect(try client.readAnswer().text == "GET /d ")
     }
 
+    @Test func `answers of any size keep their order, together or one by one, to a client that reads late`() throws {
+        let server = try TestServer()
+        for seed in SeededGenerator.seeds(fixed: 4, fresh: 2) {
+            var random = SeededGenerator(seed: seed)
+            let client = try server.connect()
+            for round in 0..<3 {
+                var wanted: [String] = []
+                for number in 0..<Int.random(in: 1...12, using: &random) {
+                    let isBig = Int.random(in: 0..<4, using: &random) == 0
+                    let request = "GET \(isBig ? "/big" : "/\(number)") HTTP/1.1\r\nHost: a\r\n\r\n"
+                    wanted.append(isBig ? String(repeating: "x", count: 1 << 20) : "GET /\(number) ")
+                    // With a part of the next request behind it now and then.
+                    let cut = Int.random(in: 0..<3, using: &random) == 0 ? request.count / 2 : 0
+                    try client.write(String(request.prefix(cut)))
+                    try client.write(String(request.dropFirst(cut)))
+                }
+                for text in wanted {
+                    let isSame = try client.readAnswer().text == text
+                    #expect(isSame, "LOGBOOM_TEST_SEED=\(seed), round \(round): \(text.prefix(10))")
+                }
+            }
+        }
+    }
+
     @Test func `a request is the same in one piece and byte by byte`() throws {
         let server = try TestServer()
         let client = try server.connect()
@@ -178,6 +202,40 @@ import Testing
         try server.onLoop { $0.letGo() }
         #expect(try client.readAnswer().status == 200)
         try Wait.until("the next one", .seconds(10), holds: { try server.onLoop { $0.held.count } == 1 })
+    }
+
+    @Test func `a lasting grant is given once for each head, until it does not hold any more`() throws {
+        let server = try TestServer()
+        func judged() throws -> [String] { try server.onLoop { $0.judged } }
+        let client = try server.connect()
+        for _ in 0..<2 { _ = try client.send("POST", "/a", [1]) }
+        #expect(try judged() == ["/a", "/a"], "no grant lasts")
+        try server.onLoop { $0.edition = 1 }
+        for count in 1...9 {
+            #expect(try client.send("POST", "/a", [UInt8](repeating: 97, count: count)).text.count == 8 + count)
+        }
+        #expect(try judged() == ["/a", "/a", "/a"])
+        try server.onLoop { $0.edition = 2 }
+        for _ in 0..<2 { _ = try client.send("POST", "/a", [1]) }
+        #expect(try judged().count == 4, "the old grant does not hold, the new one does")
+        // Another head, one with a field that may tell who sends, and one that is refused.
+        for _ in 0..<2 { _ = try client.send("POST", "/b", [1]) }
+        #expect(try judged().suffix(1) == ["/b"])
+        for _ in 0..<2 { _ = try client.send("POST", "/b", [1], headers: ["Authorization": "x"]) }
+        for _ in 0..<2 { _ = try client.send("POST", "/closed", [1]) }
+        #expect(try judged().suffix(4) == ["/b", "/b", "/closed", "/closed"])
+    }
+
+    @Test func `a head that is known by one door is judged at another`() throws {
+        let server = try TestServer()
+        try server.onLoop { $0.edition = 1 }
+        let port = try server.listen(door: .network)
+        for _ in 0..<8 { _ = try server.connect().send("GET", "/a") }
+        let known = try server.onLoop { $0.judged.count }
+        #expect(known <= 8)
+        let stranger = try HTTPTestConnection(.port(port))
+        for _ in 0..<3 { _ = try stranger.send("GET", "/a") }
+        #expect(try server.onLoop { $0.judged.count } == known + 1)
     }
 
     @Test func `an answer to a client that is gone goes nowhere`() throws {

@@ -156,6 +156,24 @@ import Testing
         #expect(try server.figures.slowBodyCount > 0)
     }
 
+    @Test func `a body counts with what it expands to while it is looked at, and no longer`() throws {
+        let server = try TestServer()
+        let slow = try server.connect()
+        try slow.write(
+            "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n" + String(repeating: "x", count: 20_000)
+        )
+        try server.wait("a part of a body") { $0.bodyByteCount > 0 }
+        let before = try server.figures.bodyByteCount
+        let during = try server.figures(expanding: 3 << 20)
+        #expect(during.bodyByteCount == before + (3 << 20))
+        let after = try server.figures
+        #expect(after.bodyByteCount == before && after.bodyByteCountMax >= 3 << 20)
+        #expect(try server.onLoop { $0.bodyByteCount } == before, "the budget for records is told")
+        try slow.write(String(repeating: "x", count: 20_000))
+        #expect(try slow.readAnswer().status == 200)
+        #expect(try server.figures.bodyByteCount == 0)
+    }
+
     @Test func `small requests are served while bodies wait`() throws {
         let server = try TestServer(bounds { $0.bodyBytesInFlightMax = 100_000 })
         let slow = try (0..<8).map { _ in try server.connect() }

@@ -30,6 +30,20 @@ final class TestServer: @unchecked Sendable {
         get throws { try group.next().submit { [server] in server.figures }.wait() }
     }
 
+    /// Listens once more, for what comes by another door.
+    func listen(door: HTTPDoor) throws -> Int {
+        try server.listen(on: .tcp(host: "127.0.0.1", port: 0), door: door)
+    }
+
+    /// The memory for bodies while one of so many bytes, once expanded, is looked at.
+    func figures(expanding byteCount: Int) throws -> HTTPServerFigures {
+        try group.next().submit { [server] in
+            var figures = HTTPServerFigures()
+            server.withExpandedBody(byteCount) { figures = server.figures }
+            return figures
+        }.wait()
+    }
+
     func onLoop<Value: Sendable>(_ body: @escaping @Sendable (TestHandler) -> Value) throws -> Value {
         try group.next().submit { [handler] in body(handler) }.wait()
     }
@@ -54,12 +68,23 @@ final class TestHandler: RequestHandler, @unchecked Sendable {
     var held: [(responder: Responder, text: String)] = []
     var seen: [String] = []
     var serverAnswers: [Int] = []
+    /// As told last.
+    var bodyByteCount = 0
     /// What requests to `/closed` are turned away with.
     var refusal = HTTPAnswer.problem(.tooManyRequests, "Not now.", headers: [("Retry-After", "1")])
 
+    /// For whom it was asked, by path.
+    var judged: [String] = []
+    /// Of lasting grants, what holds. None lasts while it is `nil`.
+    var edition: Int32?
+
     func admit(_ head: HTTPHead) -> HTTPAdmission {
-        head.path == "/closed" ? .refused(refusal) : .admitted(.none)
+        judged.append(String(head.path))
+        if head.path == "/closed" { return .refused(refusal) }
+        return .admitted(edition.map { HTTPGrant(place: -1, edition: $0, isLasting: true) } ?? .none)
     }
+
+    func isCurrent(_ grant: HTTPGrant) -> Bool { grant.edition == edition }
 
     func handle(_ request: HTTPRequest, _ responder: Responder) {
         let text = "\(request.method.name) \(String(request.path)) \(String(decoding: request.body, as: UTF8.self))"
@@ -79,7 +104,7 @@ final class TestHandler: RequestHandler, @unchecked Sendable {
     }
 
     func serverAnswered(_ status: HTTPStatus) { serverAnswers.append(status.rawValue) }
-    func bodyBytesChanged(to count: Int) {}
+    func bodyBytesChanged(to count: Int) { bodyByteCount = count }
 }
 
 extension HTTPTestConnection {

@@ -42,14 +42,30 @@ struct Reading: Equatable {
     }
 }
 
+/// What readers know of heads that others read, and how often that was of use.
+final class KnownHeads {
+    var head = KnownHead()
+    var useCount = 0
+    var keepCount = 0
+}
+
 /// Reads the pieces as a connection would: each is appended to what was not used before.
-func read(_ pieces: [[UInt8]], _ bounds: RequestBounds = RequestBounds(bodyByteCountMax: 1 << 20)) -> Reading {
+///
+/// - Parameter known: looked at before each request, and kept in after each head.
+func read(
+    _ pieces: [[UInt8]],
+    _ bounds: RequestBounds = RequestBounds(bodyByteCountMax: 1 << 20),
+    known: KnownHeads? = nil
+) -> Reading {
     var reading = Reading()
     var reader = RequestReader(bounds: bounds)
     var unread: [UInt8] = []
     for piece in pieces {
         unread += piece
         steps: while !unread.isEmpty {
+            if let known, !reader.hasHead, unread.withUnsafeBytes({ reader.readHead(as: &known.head, $0) }) {
+                known.useCount += 1
+            }
             var step = unread.withUnsafeBytes { reader.read($0) }
             if step == .chunks {
                 let (next, spare) = unread.withUnsafeMutableBytes { reader.readChunks($0) }
@@ -57,7 +73,9 @@ func read(_ pieces: [[UInt8]], _ bounds: RequestBounds = RequestBounds(bodyByteC
                 step = next
             }
             switch step {
-            case .head: continue
+            case .head:
+                guard let known else { continue }
+                if unread.withUnsafeBytes({ reader.keepHead(in: &known.head, $0) }) { known.keepCount += 1 }
             case .more, .chunks: break steps
             case .request:
                 reading.requests.append(request(reader, unread))
