@@ -41,10 +41,11 @@ let package = Package(
         // Edge: one part of the outside world each; none imports another.
         // No pkgConfig: it would add the build machine's library folder to a cross link.
         .systemLibrary(name: "CSQLite"),
-        .systemLibrary(name: "CPostgres"),
         .systemLibrary(name: "CSystemd"),
         .systemLibrary(name: "CZlib"),
-        .systemLibrary(name: "CCrypto"),
+        // Opened when they are needed: docs/decisions/0015-libraries-opened-when-needed.md.
+        .target(name: "CPostgres"),
+        .target(name: "CCrypto"),
         .target(name: "CShims"),
         .target(name: "Compression", dependencies: ["CZlib"]),
         .target(name: "Hashing", dependencies: ["CCrypto"]),
@@ -194,10 +195,12 @@ let package = Package(
     swiftLanguageModes: [.v6]
 )
 
+/// Targets in C: Swift's settings are not for them.
+let cTargets: Set<String> = ["CShims", "CFaultVFS", "CPostgres", "CCrypto"]
 /// Targets that touch C pointers say `unsafe` at every such use.
 let cFacing: Set<String> = ["SQLiteClient", "PostgresClient"]
 
-for target in package.targets where target.type != .system && !["CShims", "CFaultVFS"].contains(target.name) {
+for target in package.targets where target.type != .system && !cTargets.contains(target.name) {
     var settings: [SwiftSetting] = [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("MemberImportVisibility"),

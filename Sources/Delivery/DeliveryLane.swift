@@ -122,6 +122,7 @@ package struct DeliveryLane {
         var span: BatchSpan
         var items: [Item]
         var isFromSpool: Bool
+        var startedAt: MonotonicTime
         /// Its patience ended: what somebody waits for was spilled too, and later batches go the same way.
         var isStalled = false
     }
@@ -176,6 +177,7 @@ package struct DeliveryLane {
     /// After a poison answer to several batches, spans of one until the bad one is found.
     var sendsSingly = false
     var backoff = Backoff()
+    var patience = SinkPatience()
     var wasReachable: Bool?
 
     /// - Parameters: what the spool holds for this lane from before.
@@ -278,10 +280,10 @@ extension DeliveryLane {
 
     mutating func send(_ span: BatchSpan, _ items: [Item], isFromSpool: Bool = false, now: MonotonicTime) -> [Action] {
         sendNumber += 1
-        sending = Sending(number: sendNumber, span: span, items: items, isFromSpool: isFromSpool)
+        sending = Sending(number: sendNumber, span: span, items: items, isFromSpool: isFromSpool, startedAt: now)
         return [
             .send(span, items, number: sendNumber),
-            .schedulePatience(at: now.advanced(by: Limits.sinkPatience), number: sendNumber),
+            .schedulePatience(at: now.advanced(by: patience.current(now: now)), number: sendNumber),
         ]
     }
 

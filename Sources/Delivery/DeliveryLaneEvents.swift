@@ -41,6 +41,8 @@ extension DeliveryLane {
         guard let done = sending, done.number == number else { return [] }
         sending = nil
         backoff.worked(now: now)
+        // Portions of a backlog are larger than what anybody waits for.
+        if !done.isFromSpool { patience.answered(after: now.since(done.startedAt), now: now) }
         var actions = recovered(now: now)
         let through = min(applied ?? done.span.last, done.span.last)
         let isInSpool = done.isFromSpool || done.items.contains { spilledWhileSending.contains($0.ticket) }

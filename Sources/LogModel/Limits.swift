@@ -36,8 +36,11 @@ public enum Limits {
 
     // MARK: Delivery
 
-    /// How long a sender who waits for a durable receipt gives a sink before the spool is taken (docs/formats/delivery.md).
+    /// How long a sender who waits for a durable receipt gives a sink before the spool is taken (docs/formats/delivery.md): so
+    /// long, or more up to the ceiling where the sink took more within the last one to two of these spans.
     public static let sinkPatience = Duration.milliseconds(250)
+    public static let sinkPatienceCeiling = Duration.seconds(1)
+    public static let sinkPatienceMemory = Duration.seconds(600)
     /// The longest pause between two attempts at a sink that is away.
     public static let retryDelayCeiling = Duration.seconds(60)
     /// The first attempt's longest pause; doubled with each failure.

@@ -104,7 +104,7 @@ struct TokenCommand: ParsableCommand {
                 let text = TokenText.make()
                 let token = AccessToken(
                     name: name,
-                    digest: TokenText.digest(text),
+                    digest: try TokenText.digest(text),
                     scopes: AccessScopes(scopes.isEmpty ? [.ingest] : scopes),
                     source: source,
                     rate: rate.map { RateLimit(perSecond: $0, burst: burst) }
@@ -183,7 +183,10 @@ enum TokenText {
         return prefix + base64url(bytes)
     }
 
-    static func digest(_ text: String) -> TokenDigest {
+    static func digest(_ text: String) throws(CommandFailure) -> TokenDigest {
+        if let problem = SHA256.problem() {
+            throw CommandFailure(status: .failed, message: "hash the token: libcrypto: \(problem)")
+        }
         var text = text
         let hash = text.withUTF8 { SHA256.hash($0) }
         guard let digest = TokenDigest(bytes: hash) else { preconditionFailure("SHA-256 has 32 bytes") }

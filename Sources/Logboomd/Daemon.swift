@@ -76,6 +76,10 @@ final class Daemon: @unchecked Sendable {
         // What a person can put right without anything being begun comes first.
         let tls = try TLSCell.start(settings.tls, log: log)
         self.tls = tls
+        // Without it no token would be right. Without tokens it is not asked for, and libcrypto stays closed.
+        if settings.access.policy.tokens != nil, let problem = SHA256.problem() {
+            throw StartError(description: "check tokens: libcrypto: \(problem)", exitCode: EX_UNAVAILABLE)
+        }
 
         // Spool and node.
         let spool = SpoolDatabase(
@@ -418,6 +422,9 @@ final class Daemon: @unchecked Sendable {
             log.notice("configuration read again: \(differences.summary)")
             for warning in new.warnings { log.warning("\(warning)") }
             if let postgres = loaded.settings.postgres { passwordCell?.update(postgres) }
+            if loaded.settings.access.policy.tokens != nil, let problem = SHA256.problem() {
+                log.error("check tokens: libcrypto: \(problem); until it can be opened no token is right")
+            }
             routes.replace(loaded.settings.access.policy)
             collector.reconfigure(Self.configuration(loaded.settings))
         }

@@ -359,7 +359,8 @@ package final class LaneRunner: @unchecked Sendable {
         }
     }
 
-    /// One timer serves all sends: thousands of sends a second would otherwise leave a quarter second's worth of timers.
+    /// One timer serves all sends: thousands of sends a second would otherwise leave a second's worth of timers. Where patience grew
+    /// shorter, it fires when the older, longer one ends.
     private func setPatienceTimer() {
         guard !isPatienceTimerSet, let patience else { return }
         isPatienceTimerSet = true

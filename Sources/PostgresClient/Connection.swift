@@ -23,6 +23,10 @@ package final class Connection {
 
     /// Connects and logs in; tries the host's addresses one after the other, at most four.
     package init(_ parameters: ConnectionParameters) throws(PostgresError) {
+        // Every other use of libpq has a connection, so it comes after this.
+        if let problem = unsafe logboom_libpq_load() {
+            throw unsafe Self.connectError(parameters, nil, PostgresError.line(String(cString: problem)))
+        }
         let addresses: [String?]
         if parameters.isUnixSocket {
             addresses = [nil]
@@ -120,6 +124,7 @@ package final class Connection {
     /// Whether a server at these parameters takes connections, found out without logging in; at most `timeout` for each
     /// address, and not under 2 s (libpq's own minimum).
     package static func ping(_ parameters: ConnectionParameters, timeout: Duration) -> Bool {
+        guard unsafe logboom_libpq_load() == nil else { return false }
         var anonymous = parameters
         anonymous.password = nil
         let keywords = anonymous.keywords(address: nil, connectTimeout: timeout)

@@ -298,6 +298,11 @@ extension SpoolStore {
     /// The mark goes with the stream's last batch.
     func forgetSentIfEmpty(_ lane: Lane, _ stream: StreamID) throws(SQLiteError) {
         guard sentThrough(lane, stream) > 0 else { return }
+        try forgetSent(lane, stream)
+    }
+
+    /// The same, whatever is known of the mark.
+    func forgetSent(_ lane: Lane, _ stream: StreamID) throws(SQLiteError) {
         try connection.run(
             """
             DELETE FROM spool_sent WHERE lane = ?1 AND stream = ?2

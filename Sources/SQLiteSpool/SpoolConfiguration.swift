@@ -33,6 +33,13 @@ package enum SpoolLimits {
     package static let guessedRowCountMax = 4096
     /// Batches marked as sent beyond those that are: one synced note for so many, not for each drain.
     package static let sentAheadCount = 256
+    /// Removals that wait for the next transaction, and what may be in the spool then: one slow moment is one small row. More is a
+    /// backlog, which is removed as it drains.
+    package static let removalCountMax = 16
+    package static let removalByteCountMax = 64 << 10
+    /// Looks, one every ten seconds, after which they are made by themselves: an hour, well within the day for which sinks remember
+    /// a stream that stands still.
+    package static let removalLookCountMax = 360
     /// WAL pages after which they are copied into the file: 1 MiB, so that a hot page is written once for many commits
     /// while the WAL (read whole after a crash) stays small.
     package static let checkpointPageCount = 256

@@ -115,7 +115,7 @@ package final class SpoolDatabase: Spool {
         through sequence: Int64,
         completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
     ) {
-        perform(completion) { store throws(SQLiteError) in
+        perform(settling: false, completion) { store throws(SQLiteError) in
             .success(try store.remove(lane: lane, stream: stream, through: sequence))
         }
         giveSpaceBack()
@@ -162,7 +162,7 @@ package final class SpoolDatabase: Spool {
         _ batches: [Batch],
         completion: @escaping @Sendable (Result<SinkAnswer, SinkError>) -> Void
     ) {
-        perform(completion) { store throws(SQLiteError) in
+        perform(settling: false, completion) { store throws(SQLiteError) in
             if store.lookAtDisk()?.isVeryLow ?? false {
                 store.note(SpoolStore.diskLow)
                 return .failure(SpoolStore.diskLow)
@@ -182,12 +182,12 @@ package final class SpoolDatabase: Spool {
 
     /// The templates that the last process knew; `nil` when it kept none.
     package func catalogue(completion: @escaping @Sendable (Result<[UInt8]?, SinkError>) -> Void) {
-        perform(completion) { store throws(SQLiteError) in .success(try store.catalogue()) }
+        perform(settling: false, completion) { store throws(SQLiteError) in .success(try store.catalogue()) }
     }
 
     /// Keeps the templates for the next process. Not synced: what a power cut takes is learned again.
     package func keep(catalogue bytes: [UInt8], completion: @escaping @Sendable (Result<Void, SinkError>) -> Void) {
-        perform(completion) { store throws(SQLiteError) in .success(try store.keep(catalogue: bytes)) }
+        perform(settling: false, completion) { store throws(SQLiteError) in .success(try store.keep(catalogue: bytes)) }
     }
 
     // MARK: Retention
@@ -234,7 +234,7 @@ package final class SpoolDatabase: Spool {
 
     /// Gives free pages back to the file system in small steps, once no more than a few rows are left to reuse them.
     private func giveSpaceBack() {
-        perform { [self] (result: Result<Bool, SinkError>) in
+        perform(settling: false) { [self] (result: Result<Bool, SinkError>) in
             if case .success(true) = result { giveSpaceBack() }
         } _: { store throws(SQLiteError) in
             .success(try store.vacuumStep())
@@ -256,9 +256,10 @@ package final class SpoolDatabase: Spool {
     /// Answers `nil`, or, when the file is back, by how much it holds more (or less, when some of it could not be read) than
     /// lanes believe. The figures are differences: counts only, no streams.
     package func look(completion: @escaping @Sendable ([Lane: SpoolUsage]?) -> Void) {
-        perform { (result: Result<[Lane: SpoolUsage]?, SinkError>) in
+        perform(settling: false) { (result: Result<[Lane: SpoolUsage]?, SinkError>) in
             completion((try? result.get()) ?? nil)
         } _: { store throws(SQLiteError) in
+            try store.settleOldRemovals()
             try store.tryWriting()
             return .success(store.returnToFile())
         }
@@ -287,7 +288,9 @@ package final class SpoolDatabase: Spool {
 
     // MARK: The thread
 
+    /// `settling`: rows are looked at, so that those which are gone have to be so.
     func perform<Value: Sendable>(
+        settling: Bool = true,
         _ completion: @escaping @Sendable (Result<Value, SinkError>) -> Void,
         _ body: @escaping @Sendable (SpoolStore) throws(SQLiteError) -> Result<Value, SinkError>
     ) {
@@ -296,6 +299,7 @@ package final class SpoolDatabase: Spool {
             thread.perform { [self] in
                 let result: Result<Value, SinkError>
                 do throws(SQLiteError) {
+                    if settling { try confined.store.settleRemovals() }
                     result = try body(confined.store)
                 } catch {
                     if error.isDamage { confined.store.replaceDamaged(error) }

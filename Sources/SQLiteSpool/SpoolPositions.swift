@@ -67,6 +67,6 @@ extension SpoolDatabase {
         _ position: SourcePosition,
         completion: @escaping @Sendable (Result<Void, SinkError>) -> Void
     ) {
-        perform(completion) { store throws(SQLiteError) in .success(try store.keepCopy(position)) }
+        perform(settling: false, completion) { store throws(SQLiteError) in .success(try store.keepCopy(position)) }
     }
 }

@@ -191,6 +191,10 @@ extension SpoolStore {
     }
 
     func remove(lane: Lane, stream: StreamID, through sequence: Int64) throws(SQLiteError) {
+        if try putOffRemoval(Removal(lane: lane, stream: stream, through: sequence)) {
+            restartCompactionIfEmptied()
+            return
+        }
         var batchCount = 0
         var recordCount = 0
         var byteCount = 0

@@ -30,6 +30,10 @@ final class SpoolStore {
     /// Rows that this process wrote while its clock was a guess; some may be gone.
     var guessedRows: [Int64] = []
 
+    /// Rows that are gone but for their deletion, which the next transaction makes; and how often that was looked at.
+    var removals: [Removal] = []
+    var removalLookCount = 0
+
     /// Whether commits since the last sync are still only in the operating system's hands.
     private(set) var hasUnsyncedCommits = false
     /// Whether `meta.clean` says 0 already.
@@ -76,6 +80,7 @@ final class SpoolStore {
         var hasChanged = false
         let value = try connection.transaction { () throws(SQLiteError) -> Connection.Verdict<Value> in
             let before = connection.changesTotal
+            if !isMemoryOnly { try makeRemovals() }
             let verdict = try body()
             guard case .commit = verdict else { return verdict }
             isCommitted = true
@@ -90,6 +95,7 @@ final class SpoolStore {
             }
             return verdict
         }
+        if isCommitted, !isMemoryOnly { removals = [] }
         guard isCommitted && hasChanged else { return value }
         isMarkedDirty = true
         hasUnsyncedCommits = !synced
@@ -223,7 +229,7 @@ final class SpoolStore {
 
     /// Everything to disk, the file marked as closed in order. The store is not used afterwards.
     func close() {
-        if isMarkedDirty, !isMemoryOnly {
+        if isMarkedDirty || !removals.isEmpty, !isMemoryOnly {
             // Should it fail, the next start checks the file: nothing is lost but its time.
             _ = try? write(synced: true) { () throws(SQLiteError) -> Connection.Verdict<Void> in
                 try note("clean", 1)
@@ -243,7 +249,11 @@ final class SpoolStore {
         connection.close()
         (connection, status.recovery) = SpoolFile.open(configuration, damage: error.description)
         forgetConnection()
-        do throws(SQLiteError) { try load() } catch { streams = [:] }
+        do throws(SQLiteError) {
+            // The new file has them again.
+            try settleRemovals()
+            try load()
+        } catch { streams = [:] }
         if isMemoryOnly { unreachable = known }
     }
 
@@ -270,6 +280,7 @@ final class SpoolStore {
         (connection, status.recovery) = found
         forgetConnection()
         do throws(SQLiteError) {
+            try settleRemovals()
             try load()
             var difference = usage
             for (lane, believed) in unreachable {
@@ -482,6 +493,12 @@ final class SpoolStore {
         streams[lane]?[index].headID = head.id
         streams[lane]?[index].headSequence = head.sequence
         streams[lane]?.sort { $0.headID < $1.headID }
+    }
+
+    /// The one stream of its lane has no rows any more, or none that count.
+    func streamEmptied(_ lane: Lane, _ stream: StreamID) {
+        streams[lane]?.removeAll { $0.stream == stream }
+        noLongerSent(lane, stream)
     }
 
     func deadLetterAdded(recordCount: Int, byteCount: Int) {

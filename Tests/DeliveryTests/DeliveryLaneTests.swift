@@ -80,6 +80,26 @@ import Testing
         #expect(lane.counts == DeliveryLane.Counts(delivered: 3))
     }
 
+    @Test func `a sink that was slow of late is given longer the next time`() throws {
+        func patience(_ actions: [DeliveryLane.Action]) -> MonotonicTime? {
+            actions.compactMap { if case .schedulePatience(let time, _) = $0 { time } else { nil } }.first
+        }
+        var lane = makeLane()
+        let first = lane.batchSealed(makeBatch(), ticket: 1, isAwaited: true, now: start)
+        #expect(patience(first) == start.advanced(by: Limits.sinkPatience))
+        // Spilled at its time, and applied a little later.
+        let number = try #require(sends(first).first).number
+        let spilled = try #require(
+            spills(lane.patienceEnded(number, now: start.advanced(by: Limits.sinkPatience))).first
+        )
+        _ = lane.spillSucceeded(spilled, now: start.advanced(by: .milliseconds(260)))
+        let later = start.advanced(by: .milliseconds(300))
+        _ = lane.sendSucceeded(number, through: nil, now: later)
+        _ = lane.removalSucceeded(now: later)
+        let second = lane.batchSealed(makeBatch(), ticket: 2, isAwaited: true, now: later)
+        #expect(patience(second) == later.advanced(by: .milliseconds(600)))
+    }
+
     @Test func `a batch nobody waits for is not written to disk while the sink is merely slow`() throws {
         var lane = makeLane()
         let sent = try #require(sends(lane.batchSealed(makeBatch(), ticket: 1, isAwaited: false, now: start)).first)

@@ -67,7 +67,7 @@ def sql(statement):
 
 
 def spilled(connection):
-    """Batches that went to the disk because PostgreSQL took longer than its 250 ms: what a busy machine adds."""
+    """Batches that went to the disk because PostgreSQL took longer than it is given: what a busy machine adds."""
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     return sum(int(line.split()[-1]) for line in text.splitlines() if line.startswith("logboom_batches_spilled_total"))
@@ -199,7 +199,7 @@ def main():
         per_day = steady / elapsed * DAY
         print(f"{sender.count} logs at {options.rate} a second, half of them by the journal; {stored} in PostgreSQL, "
               f"{patterns} patterns; {elapsed / 60:.1f} min measured.")
-        print(f"{late} batches were put on the disk because PostgreSQL did not answer within 250 ms.")
+        print(f"{late} batches were put on the disk because PostgreSQL did not answer in time.")
         print(f"{per_day / 1e6:.2f} MB a day, and {(start + stop) / 1e6:.2f} MB for each start and stop.")
         if stored != sender.count:
             sys.exit("Not all are there.")
