@@ -43,6 +43,10 @@ public enum Severity: UInt8, Sendable, Comparable, CaseIterable {
     /// The severity a sender's word or number stands for, in any case: `warning`, `ERR`, `critical`, a syslog priority
     /// `0`...`7`, or a Node-RED level `10`...`60` (10 is fatal there; Node-RED, "Logging"). `nil` for anything else.
     public init?(word: UnsafeBufferPointer<UInt8>) {
+        if let common = Self.common(word) {
+            self = common
+            return
+        }
         guard (1...16).contains(word.count) else { return nil }
         // Up to sixteen letters, folded to lower case in two words: a switch on packed bytes costs no allocation.
         var packed: (high: UInt64, low: UInt64) = (0, 0)
@@ -57,6 +61,23 @@ public enum Severity: UInt8, Sendable, Comparable, CaseIterable {
             return
         }
         return nil
+    }
+
+    /// The words that nearly all senders use, by their first and last four letters as one number.
+    @inline(__always)
+    private static func common(_ word: UnsafeBufferPointer<UInt8>) -> Severity? {
+        guard (4...5).contains(word.count), let base = word.baseAddress else { return nil }
+        let raw = UnsafeRawPointer(base)
+        let first = UInt64(raw.loadUnaligned(as: UInt32.self).littleEndian)
+        let last = UInt64(raw.loadUnaligned(fromByteOffset: word.count &- 4, as: UInt32.self).littleEndian)
+        // Lower case: of all bytes only a letter's two cases become that letter.
+        switch (first | last << 32) | 0x2020_2020_2020_2020 {
+        case 0x6F66_6E69_6F66_6E69: return .info  // "info" twice
+        case 0x6E72_6177_6E72_6177: return .warn
+        case 0x6775_6265_7562_6564: return .debug  // "debu", "ebug"
+        case 0x726F_7272_6F72_7265: return .error  // "erro", "rror"
+        default: return nil
+        }
     }
 
     private static let words: [(high: UInt64, low: UInt64, severity: Severity)] = {

@@ -133,33 +133,40 @@ public struct Aggregator: ~Copyable {
         now: Timestamp,
         clock: MonotonicTime = MonotonicTime(nanoseconds: 0)
     ) -> Outcome {
-        var record = record
-        let found = pattern(of: &record)
+        let found = pattern(of: record)
         let severity = record.severity ?? found.severity ?? .info
         let seen = Self.reasonable(record.timestamp, now: now)
         let origin = originNumber(record)
         let isAwaited = durableLevel.map { severity >= $0 } ?? false
-        let isBare = meters.isSuppressed(origin: origin, now: clock)
+        let judged = JudgedRecord(
+            message: found.message,
+            template: found.number,
+            origin: origin,
+            severity: severity,
+            seen: seen,
+            isBare: meters.isSuppressed(origin: origin, now: clock)
+        )
         if isReread {
-            reread.fold(record, found.number, origin, severity, seen: seen, now: now, isBare: isBare, engine: &engine)
+            reread.fold(record, judged, now: now, engine: &engine)
         } else if isKeyed {
-            keyed.fold(record, found.number, origin, severity, seen: seen, now: now, isBare: isBare, engine: &engine)
+            keyed.fold(record, judged, now: now, engine: &engine)
         } else if isAwaited {
-            awaited.fold(record, found.number, origin, severity, seen: seen, now: now, isBare: isBare, engine: &engine)
+            awaited.fold(record, judged, now: now, engine: &engine)
         } else {
-            ordinary.fold(record, found.number, origin, severity, seen: seen, now: now, isBare: isBare, engine: &engine)
+            ordinary.fold(record, judged, now: now, engine: &engine)
         }
         return Outcome(
             severity: severity,
             isMatched: found.isMatched,
-            message: record.message,
+            message: found.message,
             isAwaited: isAwaited,
             isFull: isFull
         )
     }
 
-    /// The number of a record's pattern and, when the record has no level of its own, the one that its text states.
+    /// The message without secrets, the number of its pattern and, when the record has no level of its own, the one that its text states.
     private struct Found {
+        var message: ByteView
         var number: Int32
         var isMatched: Bool
         var severity: Severity?
@@ -170,32 +177,33 @@ public struct Aggregator: ~Copyable {
     private static let levelUnknown: UInt8 = 0xFF
 
     /// Redacts the message of a record and finds its pattern.
-    private mutating func pattern(of record: inout LogRecord) -> Found {
+    private mutating func pattern(of record: LogRecord) -> Found {
         let message = record.message
         if let recalled = engine.recall(message, epoch: epoch) {
             if record.severity != nil || recalled.level != Self.levelUnknown {
                 return Found(
+                    message: message,
                     number: Int32(recalled.number),
                     isMatched: true,
                     severity: Severity(rawValue: recalled.level)
                 )
             }
         }
-        record.message = engine.redact(message)
-        let severity = record.severity == nil ? engine.level(in: record.message) : nil
-        switch engine.learn(record.message, epoch: epoch) {
+        let redacted = engine.redact(message)
+        let severity = record.severity == nil ? engine.level(in: redacted) : nil
+        switch engine.learn(redacted, epoch: epoch) {
         case .known(let number):
             // Only a message in which nothing was redacted: one with a secret in it is kept nowhere.
-            if record.message.baseAddress == message.baseAddress, record.message.count == message.count {
+            if redacted.baseAddress == message.baseAddress, redacted.count == message.count {
                 let level = record.severity == nil ? severity?.rawValue ?? 0 : Self.levelUnknown
                 engine.remember(message, number: number, level: level)
             }
-            return Found(number: Int32(number), isMatched: true, severity: severity)
+            return Found(message: redacted, number: Int32(number), isMatched: true, severity: severity)
         case .new(let number):
-            return Found(number: Int32(number), isMatched: false, severity: severity)
+            return Found(message: redacted, number: Int32(number), isMatched: false, severity: severity)
         case .full:
             overflowCount += 1
-            return Found(number: Self.otherNumber, isMatched: false, severity: severity)
+            return Found(message: redacted, number: Self.otherNumber, isMatched: false, severity: severity)
         }
     }
 

@@ -1,5 +1,17 @@
 internal import LogModel
 
+/// What was found out about a record before it is counted.
+struct JudgedRecord {
+    /// Without secrets.
+    var message: ByteView
+    var template: Int32
+    var origin: Int32
+    var severity: Severity
+    var seen: Timestamp
+    /// Counted without sample and attributes, as its source is too fast.
+    var isBare: Bool
+}
+
 /// The series of one open batch: counts, first and last seen, samples, attributes. Owns their bytes; knows templates and
 /// origins by number only.
 ///
@@ -54,31 +66,21 @@ struct OpenBatch {
 
     var isFull: Bool { series.count >= Limits.seriesCountMax }
 
-    /// Counts one record, whose message has no secrets any more, in its series; `engine` takes them out of its attributes. A bare
-    /// one is only counted.
-    mutating func fold(
-        _ record: LogRecord,
-        _ template: Int32,
-        _ origin: Int32,
-        _ severity: Severity,
-        seen: Timestamp,
-        now: Timestamp,
-        isBare: Bool,
-        engine: inout PatternEngine
-    ) {
+    /// Counts one record in its series; `engine` takes the secrets out of its attributes.
+    mutating func fold(_ record: LogRecord, _ judged: JudgedRecord, now: Timestamp, engine: inout PatternEngine) {
         precondition(!isFull, "seal the batch before it overflows")
         if recordCount == 0 { windowStart = now }
         recordCount += 1
-        let index = find(template: template, origin: origin, severity: severity, seen: seen)
+        let index = find(judged)
         // One access to the series' memory, not one a field.
-        Self.update(&series[index], seen: seen, latency: record.latencyMilliseconds)
-        if isBare {
+        Self.update(&series[index], seen: judged.seen, latency: record.latencyMilliseconds)
+        if judged.isBare {
             series[index].bareCount += 1
             // The first message is always kept.
             guard series[index].samples.count == 0 else { return }
-            return keepSamples(record.message, for: index, at: now)
+            return keepSamples(judged.message, for: index, at: now)
         }
-        if keepsSamples || series[index].samples.count == 0 { keepSamples(record.message, for: index, at: now) }
+        if keepsSamples || series[index].samples.count == 0 { keepSamples(judged.message, for: index, at: now) }
         if keepsAttributes && !record.attributes.isEmpty {
             for attribute in record.attributes {
                 var attribute = attribute
@@ -107,7 +109,8 @@ struct OpenBatch {
         return Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
     }
 
-    private mutating func find(template: Int32, origin: Int32, severity: Severity, seen: Timestamp) -> Int {
+    private mutating func find(_ judged: JudgedRecord) -> Int {
+        let (template, origin, severity) = (judged.template, judged.origin, judged.severity)
         let mask = slots.count - 1
         var slot = Self.slot(template: template, origin: origin, severity: severity, mask: mask)
         while slots[slot] != 0 {
@@ -123,8 +126,8 @@ struct OpenBatch {
                 template: template,
                 origin: origin,
                 severity: severity,
-                firstSeen: seen,
-                lastSeen: seen,
+                firstSeen: judged.seen,
+                lastSeen: judged.seen,
                 firstSample: Int32(samples.count)
             )
         )

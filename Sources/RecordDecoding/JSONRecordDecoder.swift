@@ -20,10 +20,40 @@ package enum RecordLimits {
 ///
 /// Use: ``begin()``, ``readObject(_:isTop:)``, ``finish(_:)``, then ``record`` until the next ``begin()``.
 struct JSONRecordDecoder: ~Copyable {
+    /// A key and its value, packed: there is one for most members of most records. Texts have less than 4 GiB.
     private struct Slot {
-        var key: JSONItem
-        var value: JSONItem
-        var rank: UInt8
+        private var keyStart: UnsafePointer<UInt8>?
+        private var valueStart: UnsafePointer<UInt8>?
+        private var keyByteCount: UInt32
+        private var valueByteCount: UInt32
+        private var valueKind: JSONKind
+        private var keyHasEscapes: Bool
+        private var valueHasEscapes: Bool
+        let rank: UInt8
+
+        @inline(__always)
+        init(key: JSONItem, value: JSONItem, rank: UInt8) {
+            keyStart = key.bytes.baseAddress
+            valueStart = value.bytes.baseAddress
+            keyByteCount = UInt32(truncatingIfNeeded: key.bytes.count)
+            valueByteCount = UInt32(truncatingIfNeeded: value.bytes.count)
+            valueKind = value.kind
+            keyHasEscapes = key.hasEscapes
+            valueHasEscapes = value.hasEscapes
+            self.rank = rank
+        }
+
+        @inline(__always)
+        var key: JSONItem {
+            let bytes = ByteView(start: keyStart, count: Int(keyByteCount))
+            return JSONItem(kind: .string, hasEscapes: keyHasEscapes, bytes: bytes)
+        }
+
+        @inline(__always)
+        var value: JSONItem {
+            let bytes = ByteView(start: valueStart, count: Int(valueByteCount))
+            return JSONItem(kind: valueKind, hasEscapes: valueHasEscapes, bytes: bytes)
+        }
     }
 
     private let aliases = FieldAliases()
