@@ -146,7 +146,7 @@ final class JournalWorker: @unchecked Sendable {
                 continue
             }
             let chunk = try chunk(&journal, &place)
-            _ = takesLostPages()
+            _ = countLostPages()
             if let chunk {
                 reopenPause = Self.reopenMilliseconds.lowerBound
                 status.lastError = nil
@@ -266,7 +266,7 @@ final class JournalWorker: @unchecked Sendable {
     }
 
     /// Counts the pages that could not be read since the last time. Returns whether there were any.
-    private func takesLostPages() -> Bool {
+    private func countLostPages() -> Bool {
         let count = Int(logboom_take_lost_page_count())
         status.lostPageCount += count
         return count > 0
@@ -287,7 +287,7 @@ final class JournalWorker: @unchecked Sendable {
         status.isAtEnd = false
         fields.reset()
         // Those lost on the way here took nothing from this entry.
-        _ = takesLostPages()
+        _ = countLostPages()
         do throws(JournalError) {
             try journal.forEachField { fields.take($0, $1) }
         } catch {
@@ -296,7 +296,7 @@ final class JournalWorker: @unchecked Sendable {
             status.damagedCount += 1
         }
         // Zeros stand where its text was. What else lay on that page is told by its own damage.
-        guard !takesLostPages() else {
+        guard !countLostPages() else {
             status.damagedCount += 1
             return
         }

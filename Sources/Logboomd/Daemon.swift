@@ -327,7 +327,8 @@ final class Daemon: @unchecked Sendable {
             feedWatchdog()
             retain()
             journal.start()
-            loop.scheduleRepeatedTask(initialDelay: .minutes(10), delay: .minutes(10)) { [self] _ in
+            let copyInterval = TimeAmount(Limits.positionCopyInterval)
+            loop.scheduleRepeatedTask(initialDelay: copyInterval, delay: copyInterval) { [self] _ in
                 journal.keepCopy()
             }
             loop.scheduleRepeatedTask(initialDelay: .hours(1), delay: .hours(1)) { [self] _ in

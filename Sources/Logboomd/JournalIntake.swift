@@ -118,7 +118,7 @@ final class JournalIntake: @unchecked Sendable {
         return StreamID(rawValue: XXH64.hash(view, seed: seed))
     }
 
-    /// Every ten minutes: a copy on the disk, for a start after a power cut at which PostgreSQL cannot be asked.
+    /// Now and then (``Limits/positionCopyInterval``): a copy on the disk, for a start after a power cut at which PostgreSQL cannot be asked.
     func keepCopy(isFinal: Bool = false) {
         guard !isEmbedded, var position = collector.sourcePosition, isFinal || position != copied else { return }
         copied = position

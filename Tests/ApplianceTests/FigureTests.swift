@@ -104,14 +104,30 @@ import Testing
 
     @Test func `with PostgreSQL healthy nothing is written to disk`() throws {
         try withDaemon(on: .postgres) { daemon in
+            func figures() throws -> (written: Int, spilled: Double) {
+                let spilled = read(try daemon.get("/metrics").text).samples
+                    .first { $0.name + $0.labels == #"logboom_batches_spilled_total{lane="store"}"# }
+                return (
+                    try #require(try daemon.get("/stats").integer("disk_written_bytes")), try #require(spilled?.value)
+                )
+            }
             try daemon.postRecords(50, level: "ERROR")
             try daemon.waitUntilDelivered()
-            let before = try #require(try daemon.get("/stats").integer("disk_written_bytes"))
-            for _ in 0..<30 { try daemon.postRecords(50, level: "ERROR") }
-            try daemon.waitUntilDelivered()
-            let after = try #require(try daemon.get("/stats").integer("disk_written_bytes"))
-            // With PostgreSQL healthy, records go through memory only.
-            #expect(after - before == 0, "\(after - before) bytes for 1500 durable records")
+            // A commit that takes longer than the daemon's patience is spilled, rightly, and says nothing here.
+            for _ in 0..<10 {
+                let before = try figures()
+                for _ in 0..<30 { try daemon.postRecords(50, level: "ERROR") }
+                try daemon.waitUntilDelivered()
+                let after = try figures()
+                guard after.spilled == before.spilled else { continue }
+                // With PostgreSQL healthy, records go through memory only.
+                #expect(
+                    after.written == before.written,
+                    "\(after.written - before.written) bytes for 1500 durable records"
+                )
+                return
+            }
+            Issue.record("PostgreSQL was slow in each of ten rounds")
         }
     }
 }

@@ -1,7 +1,7 @@
 import Testing
 
 /// The target graph of Package.swift against the table in Rules.swift.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct TargetGraphTests {
     let manifest: Manifest
 

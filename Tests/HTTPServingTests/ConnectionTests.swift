@@ -3,7 +3,7 @@ import PipelineTesting
 import Testing
 
 /// What one client sees of one connection.
-@Suite(.timeLimit(.minutes(2))) struct ConnectionTests {
+@Suite(.timeLimit(.minutes(10))) struct ConnectionTests {
     @Test func `requests sent together are answered in order, also when one takes its time`() throws {
         let server = try TestServer()
         let client = try server.connect()

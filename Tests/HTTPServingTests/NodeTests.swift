@@ -3,7 +3,7 @@ import PipelineTesting
 import Testing
 
 /// Real clients that keep connections alive and write into them at the worst moment.
-@Suite(.timeLimit(.minutes(2))) struct NodeTests {
+@Suite(.timeLimit(.minutes(10))) struct NodeTests {
     /// Each lane keeps one connection and pauses about as long as the server keeps it, so that many requests meet its end.
     private static let script = """
         const http = require('http');

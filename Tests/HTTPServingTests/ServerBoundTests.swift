@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 /// What many clients together can do to the server.
-@Suite(.timeLimit(.minutes(2))) struct ServerBoundTests {
+@Suite(.timeLimit(.minutes(10))) struct ServerBoundTests {
     private func bounds(_ change: (inout HTTPServerBounds) -> Void) -> HTTPServerBounds {
         var bounds = HTTPServerBounds(bodyByteCountMax: 1 << 20)
         change(&bounds)

@@ -4,7 +4,7 @@ import PipelineTesting
 import Testing
 
 /// Clients that ask and do not read, and clients that send next to nothing.
-@Suite(.timeLimit(.minutes(2))) struct SlowReaderTests {
+@Suite(.timeLimit(.minutes(10))) struct SlowReaderTests {
     private static let big = "GET /big HTTP/1.1\r\nHost: a\r\n\r\n"
 
     private func bounds(_ change: (inout HTTPServerBounds) -> Void) -> HTTPServerBounds {

@@ -9,7 +9,7 @@ import Testing
 /// Real journal files, as systemd-journal-remote makes them.
 @Suite(
     .enabled(if: JournalFixture.isAvailable, "systemd-journal-remote is not installed"),
-    .timeLimit(.minutes(2))
+    .timeLimit(.minutes(10))
 )
 struct JournalReaderTests {
     private let folder: TemporaryDirectory

@@ -5,7 +5,7 @@ import Ports
 import PostgresSink
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct ApplyTests {
     @Test func `a batch is stored with everything it says`() async throws {
         let warehouse = try Warehouse()

@@ -3,7 +3,7 @@ import PipelineTesting
 import PostgresClient
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct ClientTests {
     private func connected() throws -> Connection {
         let cluster = try PostgresCluster.shared()

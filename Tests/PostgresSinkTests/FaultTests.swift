@@ -7,7 +7,7 @@ import PostgresSink
 import Testing
 
 /// What goes wrong between us and the server, each with a real one.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct FaultTests {
     /// Sends a span as a lane would: again until the sink has it. The failure classes met on the way.
     private func deliver(_ sink: PostgresSink, _ sequence: Int64, _ batch: Batch) async -> [FailureClass] {

@@ -7,7 +7,7 @@ import PostgresSink
 import Testing
 
 /// What those who watch a thread see of it while a server takes its time.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct LifelineTests {
     private let lifeline = Lifeline(interval: .milliseconds(10))
 

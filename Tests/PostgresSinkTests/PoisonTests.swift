@@ -6,7 +6,7 @@ import PostgresSink
 import Testing
 
 /// What PostgreSQL will never take costs itself only.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct PoisonTests {
     /// Delivers a span as a lane and its spool would: what is refused is put aside, the rest sent again under the same name.
     /// What was refused, by reason, and the passes that it took.

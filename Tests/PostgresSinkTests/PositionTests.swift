@@ -6,7 +6,7 @@ import PostgresSink
 import Testing
 
 /// How far the journal was counted, in the transaction of the batch.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct PositionTests {
     private static func position(_ seal: Int64) -> SourcePosition {
         let stretch = SourceStretch(

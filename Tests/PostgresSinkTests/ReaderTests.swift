@@ -19,7 +19,7 @@ extension PostgresReader {
     }
 }
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct ReaderTests {
     static let start: Int64 = 1_767_225_600_000_000_000
 

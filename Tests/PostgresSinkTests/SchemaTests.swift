@@ -8,7 +8,7 @@ import Testing
 
 @testable import PostgresSink
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct SchemaTests {
     /// The table as users of the first log aggregator made it, by the statements printed in its README.
     static let legacyStatements = """

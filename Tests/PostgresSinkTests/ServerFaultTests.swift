@@ -8,7 +8,7 @@ import Testing
 
 /// What can be the matter with a server that runs, each provoked on a real one: the sink says what it is, waits for nothing
 /// longer than it promises, and every count is stored once when it is over.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ServerFaultTests {
     private let batch = makeBatch([Series(id: 1, count: 3), Series(id: 2, count: 4)])
 

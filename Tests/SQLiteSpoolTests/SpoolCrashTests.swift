@@ -35,7 +35,7 @@ import Testing
         while true { await Task.yield() }
     }
 
-    @Test(.timeLimit(.minutes(3)))
+    @Test(.timeLimit(.minutes(10)))
     func `every batch acknowledged before kill -9 is there on reopening`() async throws {
         var random = SeededGenerator.fresh("kill -9")
         let folder = Self.killFolder(parent: getpid())

@@ -21,7 +21,7 @@ void logboom_trim_heap(void);
 /// From now on, a page of a mapped file that cannot be read (the file was cut short, the disk gives an error) reads as zeros on the
 /// calling thread instead of ending the process (SIGBUS, mmap(2)); on all others it still does. 0, or an errno.
 int logboom_survive_lost_pages(void);
-/// Pages that were replaced by zeros since the last call, of all threads together.
+/// Pages that were replaced by zeros on the calling thread since its last call here.
 int logboom_take_lost_page_count(void);
 
 /// eventfd(2) that blocks nobody: a descriptor, or -1. The C library of the tool chain has no module for it.
