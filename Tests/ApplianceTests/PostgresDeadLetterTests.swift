@@ -81,6 +81,8 @@ import Testing
         let first = try DaemonProcess(database.settings())
         try first.postRecords(1)
         try first.flush()
+        // Durable may mean the spool, on a slow machine.
+        try first.waitUntilDelivered()
         try database.cluster.query(database.name, Self.rule)
         try postFour(first)
         try postFour(first)
