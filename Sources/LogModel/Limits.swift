@@ -41,8 +41,9 @@ public enum Limits {
     public static let sinkPatience = Duration.milliseconds(250)
     public static let sinkPatienceCeiling = Duration.seconds(1)
     public static let sinkPatienceMemory = Duration.seconds(600)
-    /// How often the place in a replayable source is copied to the disk: some 20 KiB each time there is anything new, which would make half of a
-    /// day's wear at ten minutes. The copy is read after a power cut at which PostgreSQL cannot be asked, and nowhere else.
+    /// How often the place in a replayable source is copied to the disk: some 20 KiB each time there is anything new. Every ten
+    /// minutes they were three fifths of what an hour wrote (docs/benchmarks.md, "Writes to the disk"). The copy is read after a power
+    /// cut at which PostgreSQL cannot be asked, and nowhere else.
     public static let positionCopyInterval = Duration.seconds(1200)
     /// The longest pause between two attempts at a sink that is away.
     public static let retryDelayCeiling = Duration.seconds(60)
