@@ -167,105 +167,25 @@ public struct JSONCursor {
         return true
     }
 
-    /// What stands at the next member of an object, by a look at the most common form only.
-    public struct Glance {
-        /// Of a text the first byte, otherwise where the value begins; negative when it is another key, or another form.
-        @usableFromInline var start: Int
-        /// Of the closing mark; negative when the value is no plain text.
-        @usableFromInline var end: Int
-
-        @inlinable @inline(__always)
-        init(start: Int, end: Int) {
-            self.start = start
-            self.end = end
-        }
-
-        /// The key is the one expected.
-        @inlinable public var isKey: Bool { start >= 0 }
-        /// And its value a text without escapes: which.
-        @inlinable public var text: JSONSpan? {
-            end >= 0 ? JSONSpan(kind: .string, hasEscapes: false, start: start, end: end) : nil
-        }
-    }
-
-    /// Looks whether the next member of the object entered last has a key that is, byte for byte, one that was read before, and with
-    /// it a plain text: for objects that follow one another, which mostly have the same keys in the same order, one comparison
-    /// instead of a look at each byte of a key.
-    ///
-    /// - Parameter earlier: where that key stands; its colon follows its closing mark at once (``isTight(_:)``).
-    /// - Returns: what ``accept(_:)`` can step over; otherwise ``nextMember()`` and its like say what is there.
+    /// Goes to the first byte of a value in the object entered last, or one at the same depth; of a string the mark before it.
     @inlinable @inline(__always)
-    public func glance(like earlier: Int, count keyCount: Int) -> Glance {
-        Self.glance(base, count, position, isFirst, earlier, keyCount)
-    }
-
-    /// Steps behind the text seen, or behind the key when it has another value.
-    @inlinable @inline(__always)
-    public mutating func accept(_ glance: Glance) {
-        position = glance.end >= 0 ? glance.end &+ 1 : glance.start
+    public mutating func move(before start: Int, isString: Bool) {
+        position = isString ? start &- 1 : start
         isFirst = false
     }
 
-    /// Of its own and with plain arguments, so that all it works with is in registers.
-    @usableFromInline @inline(never)
-    static func glance(
-        _ base: UnsafePointer<UInt8>,
-        _ count: Int,
-        _ position: Int,
-        _ isFirst: Bool,
-        _ earlier: Int,
-        _ keyCount: Int
-    ) -> Glance {
-        let none = Glance(start: -1, end: -1)
-        let length = keyCount &+ 3  // two marks and the colon
-        var place = position
-        // A comma, a blank, the key, a blank and the mark that opens a text.
-        guard place &+ length &+ 4 <= count else { return none }
-        if !isFirst {
-            guard base[place] == 0x2C else { return none }
-            place &+= 1
-            if base[place] == 0x20 { place &+= 1 }
-        }
-        let here = UnsafeRawPointer(base + place)
-        let there = UnsafeRawPointer(base + (earlier &- 1))
-        // The first and the last four or eight bytes, which may overlap.
-        if length >= 8, length <= 16 {
-            let last = length &- 8
-            let first = here.loadUnaligned(as: UInt64.self) ^ there.loadUnaligned(as: UInt64.self)
-            let rest =
-                here.loadUnaligned(fromByteOffset: last, as: UInt64.self)
-                ^ there.loadUnaligned(fromByteOffset: last, as: UInt64.self)
-            guard first | rest == 0 else { return none }
-        } else {
-            guard length >= 4, length < 8 else { return none }
-            let last = length &- 4
-            let first = here.loadUnaligned(as: UInt32.self) ^ there.loadUnaligned(as: UInt32.self)
-            let rest =
-                here.loadUnaligned(fromByteOffset: last, as: UInt32.self)
-                ^ there.loadUnaligned(fromByteOffset: last, as: UInt32.self)
-            guard first | rest == 0 else { return none }
-        }
-        let value = place &+ length
-        place = value &+ (base[value] == 0x20 ? 1 : 0)
-        guard base[place] == 0x22 else { return Glance(start: value, end: -1) }
-        let start = place &+ 1
-        guard let end = JSONScan.plainStringEnd(base, from: start, count: count) else {
-            return Glance(start: value, end: -1)
-        }
-        return Glance(start: start, end: end)
+    /// Goes behind a value of the object entered last, or of one at the same depth.
+    @inlinable @inline(__always)
+    public mutating func move(behind end: Int, isString: Bool) {
+        position = isString ? end &+ 1 : end
+        isFirst = false
     }
 
-    /// Whether a key's colon follows its closing mark at once, as ``glance(like:count:)`` needs it.
-    @inlinable @inline(__always)
-    public func isTight(_ key: JSONSpan) -> Bool {
-        key.end &+ 1 < count && base[key.end &+ 1] == 0x3A
-    }
+    /// The text, to be asked about places that the cursor was at.
+    @inlinable public var source: JSONSource { JSONSource(base: base, count: count) }
 
-    /// The bytes of a span of this cursor.
     @inlinable @inline(__always)
-    public func item(_ span: JSONSpan) -> JSONItem {
-        JSONItem(kind: span.kind, hasEscapes: span.hasEscapes, bytes: view(span.start, span.end))
-    }
+    func item(_ span: JSONSpan) -> JSONItem { source.item(span) }
 
     /// Whether the array entered last has another element, which must be read or entered before the next call.
     @inlinable @inline(__always)
@@ -331,11 +251,6 @@ public struct JSONCursor {
     }
 
     // MARK: Pieces
-
-    @inlinable @inline(__always)
-    func view(_ start: Int, _ end: Int) -> UnsafeBufferPointer<UInt8> {
-        UnsafeBufferPointer(start: base + start, count: end &- start)
-    }
 
     @inlinable @inline(never)
     func error(_ reason: StaticString) -> JSONSyntaxError {

@@ -1,8 +1,7 @@
 /// The per-byte work of the reader and the writer: eight bytes in one word at a time, after H. Warren, "Hacker's Delight",
 /// 6-1 (find a byte in a word). In each result the lowest set bit is exact; bits above it may be false hits, because a
 /// borrow can run upwards, so only the first is ever used.
-@usableFromInline
-enum JSONScan {
+public enum JSONScan {
     @usableFromInline static let ones: UInt64 = 0x0101_0101_0101_0101
     @usableFromInline static let highs: UInt64 = 0x8080_8080_8080_8080
 
@@ -73,6 +72,28 @@ enum JSONScan {
             place &+= 16
         }
         return nil
+    }
+
+    /// What ``isSame(_:_:count:)`` compares at most, and may read on each side.
+    public static let sameByteCountMax = 32
+
+    /// Whether two texts are the same, byte for byte: the first and the last words of them, which may overlap. False also for
+    /// texts of less than four bytes or more than ``sameByteCountMax``.
+    @inlinable @inline(__always)
+    public static func isSame(_ left: UnsafePointer<UInt8>, _ right: UnsafePointer<UInt8>, count: Int) -> Bool {
+        let left = UnsafeRawPointer(left)
+        let right = UnsafeRawPointer(right)
+        func difference<Word: FixedWidthInteger & BitwiseCopyable>(_: Word.Type, at offset: Int) -> Word {
+            left.loadUnaligned(fromByteOffset: offset, as: Word.self)
+                ^ right.loadUnaligned(fromByteOffset: offset, as: Word.self)
+        }
+        if count >= 8, count <= sameByteCountMax {
+            var differences = difference(UInt64.self, at: 0) | difference(UInt64.self, at: count &- 8)
+            if count > 16 { differences |= difference(UInt64.self, at: 8) | difference(UInt64.self, at: count &- 16) }
+            return differences == 0
+        }
+        guard count >= 4, count < 8 else { return false }
+        return difference(UInt32.self, at: 0) | difference(UInt32.self, at: count &- 4) == 0
     }
 
     /// Marks backslashes.

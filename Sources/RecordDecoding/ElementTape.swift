@@ -20,8 +20,6 @@ struct ElementTape: ~Copyable {
         fileprivate static let kindShift: UInt64 = 48
         fileprivate static let hasEscapes: UInt64 = 1 << 52
         fileprivate static let keyHasEscapes: UInt64 = 1 << 53
-        /// Its key can be compared with others (``JSONCursor/glance(like:count:)``).
-        fileprivate static let isTight: UInt64 = 1 << 54
         fileprivate static let fieldShift: UInt64 = 56
         fileprivate static let rankShift: UInt64 = 60
         fileprivate static let noField: UInt64 = 0xF
@@ -46,6 +44,15 @@ struct ElementTape: ~Copyable {
         @inline(__always)
         fileprivate var start: Int { Int(value & 0xFFFF_FFFF) }
         @inline(__always)
+        fileprivate var end: Int { start &+ Int(value >> 32) }
+        /// What stands behind it and before the next one: of the places where the text may go on as it did before.
+        @inline(__always)
+        fileprivate func gap(before next: Entry) -> Range<Int> {
+            Range(uncheckedBounds: (end, next.start))
+        }
+        @inline(__always)
+        fileprivate var isString: Bool { kind == .string }
+        @inline(__always)
         fileprivate var keyStart: Int { Int(key & 0xFFFF_FFFF) }
         @inline(__always)
         fileprivate var keyCount: Int { Int(key >> 32 & 0xFFFF) }
@@ -59,6 +66,8 @@ struct ElementTape: ~Copyable {
 
     /// Some 2,700 records of five members; bodies of more are rare, and cost a second walk over their rest.
     static let entryCountMax = 16384
+    /// Members that an object may lack of those before it, one after the other, without its further keys being looked at.
+    private static let omittedCountMax = 4
     /// Far beyond where a key is cut anyway (``RecordLimits/attributeKeyByteCountMax``), also when all of it is escapes.
     fileprivate static let keyByteCountMax = Int(UInt16.max)
 
@@ -67,7 +76,7 @@ struct ElementTape: ~Copyable {
     private(set) var count = 0
     /// Stands before the first element that is not on the tape; `nil` when all are.
     private(set) var rest: JSONCursor?
-    private var text = JSONCursor(ByteView(start: nil, count: 0))
+    private var source = JSONCursor(ByteView(start: nil, count: 0)).source
 
     init() {
         precondition(
@@ -89,8 +98,17 @@ struct ElementTape: ~Copyable {
     @inline(__always)
     func value(_ entry: Entry) -> JSONItem {
         let hasEscapes = entry.key & Entry.hasEscapes != 0
-        let end = entry.start &+ Int(entry.value >> 32)
-        return text.item(JSONSpan(kind: entry.kind, hasEscapes: hasEscapes, start: entry.start, end: end))
+        return source.item(JSONSpan(kind: entry.kind, hasEscapes: hasEscapes, start: entry.start, end: entry.end))
+    }
+
+    /// Whether an entry has a value, and no text of which the first look does not show that it is more than blanks.
+    @inline(__always)
+    func saysSomething(_ entry: Entry) -> Bool {
+        switch entry.kind {
+        case .string: entry.end > entry.start && source[entry.start] > 0x20
+        case .null: false
+        case .object, .array, .number, .bool: true
+        }
     }
 
     /// The key of a member's entry.
@@ -98,7 +116,7 @@ struct ElementTape: ~Copyable {
     func key(_ entry: Entry) -> JSONItem {
         let hasEscapes = entry.key & Entry.keyHasEscapes != 0
         let end = entry.keyStart &+ entry.keyCount
-        return text.item(JSONSpan(kind: .string, hasEscapes: hasEscapes, start: entry.keyStart, end: end))
+        return source.item(JSONSpan(kind: .string, hasEscapes: hasEscapes, start: entry.keyStart, end: end))
     }
 
     /// Reads an array to its end and notes its elements. The text must stay valid as long as the tape is read.
@@ -110,7 +128,7 @@ struct ElementTape: ~Copyable {
     ) throws(JSONSyntaxError) {
         count = 0
         rest = nil
-        text = cursor
+        source = cursor.source
         try cursor.enterArray()
         // The members of the object before: the next one mostly has the same keys in the same order.
         var earlier = 0..<0
@@ -118,67 +136,142 @@ struct ElementTape: ~Copyable {
             let before = cursor
             guard try cursor.nextElement() else { return }
             let head = count
-            var hasRoom = head < Self.entryCountMax && cursor.byteCount <= Int(UInt32.max)
-            if hasRoom, cursor.peek() == .object {
-                hasRoom = try noteMembers(&cursor, aliases, earlier: earlier)
-                if hasRoom { earlier = head &+ 1..<count }
-            } else if hasRoom {
+            guard head < Self.entryCountMax, cursor.byteCount <= Int(UInt32.max) else {
+                return try checkRest(from: before, &cursor)
+            }
+            guard cursor.peek() == .object else {
                 entries[head] = Entry(try cursor.span())
                 count &+= 1
+                continue
             }
-            guard hasRoom else {
-                count = head
-                rest = before
-                cursor = before
-                while try cursor.nextElement() { _ = try cursor.span() }
-                return
+            if let full = try noteObjects(&cursor, from: before, aliases, &earlier) {
+                return try checkRest(from: full, &cursor)
             }
         }
     }
 
-    /// Whether there was room for all members of the object before which the cursor stands.
-    private mutating func noteMembers(
-        _ original: inout JSONCursor,
+    /// Checks the elements that are not noted.
+    private mutating func checkRest(
+        from start: JSONCursor,
+        _ cursor: inout JSONCursor
+    ) throws(JSONSyntaxError) {
+        rest = start
+        cursor = start
+        while try cursor.nextElement() { _ = try cursor.span() }
+    }
+
+    /// Notes the object before which the cursor stands, and those that follow it as long as what is between their values is the same
+    /// (``JSONSource/repeats(_:behind:)``): then no key is looked at, only where each value ends.
+    ///
+    /// - Parameters:
+    ///   - before: stands before the comma that the object follows.
+    ///   - earlier: the entries of the members of the object before; then of the last one noted.
+    /// - Returns: `nil` when there was room for all of them, and the cursor stands behind the last; otherwise the last one is not on
+    ///   the tape, and this stands before its comma.
+    private mutating func noteObjects(
+        _ cursor: inout JSONCursor,
+        from before: JSONCursor,
         _ aliases: borrowing FieldAliases,
-        earlier: Range<Int>
-    ) throws(JSONSyntaxError) -> Bool {
-        // A copy, as one of our own can live in registers.
-        var cursor = original
+        _ earlier: inout Range<Int>
+    ) throws(JSONSyntaxError) -> JSONCursor? {
+        var run = Run(entries, known: earlier, head: count)
         try cursor.enterObject()
-        let entries = entries
-        var place = count &+ 1
-        var like = earlier.lowerBound
-        while true {
-            if like < earlier.upperBound, place < Self.entryCountMax, entries[like].key & Entry.isTight != 0 {
-                let known = entries[like]
-                let glance = cursor.glance(like: known.keyStart, count: known.keyCount)
-                if glance.isKey {
-                    cursor.accept(glance)
-                    if let text = glance.text {
-                        entries[place] = Entry(keyOf: known, text)
-                    } else {
-                        entries[place] = Entry(keyOf: known, try Self.value(&cursor))
-                    }
-                    place &+= 1
-                    like &+= 1
-                    continue
-                }
+        while try cursor.nextMember() {
+            guard run.hasRoom else {
+                defer { count = run.head }
+                return run.head == count ? before : try Self.cursor(cursor, behind: entries[run.head &- 1])
             }
-            guard try cursor.nextMember() else { break }
-            guard place < Self.entryCountMax else { return false }
-            entries[place] = try Self.member(&cursor, aliases)
-            place &+= 1
-            like &+= 1
+            run.append(try Self.member(&cursor, aliases))
+            if let like = member(after: run.like, to: run.knownEnd, withKeyOf: run.last) { run.like = like }
+            guard run.like >= run.known else { continue }
+            while let next = Self.follow(source, &run) {
+                cursor.move(before: next.start, isString: next.isString)
+                run.append(Entry(keyOf: next, try cursor.span()))
+            }
+            cursor.move(behind: run.last.end, isString: run.last.isString)
         }
-        entries[count] = Entry(memberCount: place &- count &- 1)
-        count = place
-        original = cursor
-        return true
+        run.endObject()
+        earlier = run.head &+ 1..<run.place
+        count = run.place
+        return nil
     }
 
+    /// Objects that follow one another, as they are noted.
+    private struct Run {
+        let entries: UnsafeMutablePointer<Entry>
+        /// The members of the object before, and behind its last.
+        private(set) var known: Int
+        private(set) var knownEnd: Int
+        /// Of the object at hand.
+        private(set) var head: Int
+        /// Behind the entry that was made last.
+        private(set) var place: Int
+        /// The member of the object before that the last one is like; before the first one there is none.
+        var like: Int
+
+        init(_ entries: UnsafeMutablePointer<Entry>, known: Range<Int>, head: Int) {
+            self.entries = entries
+            self.known = known.lowerBound
+            knownEnd = known.upperBound
+            self.head = head
+            place = head &+ 1
+            like = known.lowerBound &- 1
+        }
+
+        var hasRoom: Bool { place < ElementTape.entryCountMax }
+        @inline(__always)
+        var last: Entry { entries[place &- 1] }
+
+        @inline(__always)
+        mutating func append(_ entry: Entry) {
+            entries[place] = entry
+            place &+= 1
+        }
+
+        @inline(__always)
+        func endObject() {
+            entries[head] = Entry(memberCount: place &- head &- 1)
+        }
+
+        /// The object is complete, and its first member was found to be that of another.
+        @inline(__always)
+        mutating func beginObject() {
+            endObject()
+            (known, knownEnd) = (head &+ 1, place)
+            head = place
+            place &+= 1
+        }
+    }
+
+    /// Notes texts as long as the text behind each goes on as it did before, and beyond the end of an object also the next one.
+    ///
+    /// - Returns: where to read on when a value is no plain text, with the key that it has; `nil` when the text goes on in another way, or
+    ///   there is no room.
     @inline(never)
-    private static func value(_ cursor: inout JSONCursor) throws(JSONSyntaxError) -> JSONSpan {
-        try cursor.span()
+    private static func follow(_ source: JSONSource, _ state: inout Run) -> Entry? {
+        // Of our own, so that it can live in registers.
+        var run = state
+        defer { state = run }
+        var end = run.last.end
+        while run.place &+ 1 < entryCountMax {
+            var next = run.like &+ 1
+            let isLast = next >= run.knownEnd
+            if isLast {
+                // Then the text may go on like that between the object before and this one.
+                guard run.knownEnd == run.head else { return nil }
+                next = run.head &+ 1
+            }
+            let known = run.entries[next]
+            guard let start = source.repeats(run.entries[run.like].gap(before: known), behind: end) else { return nil }
+            run.like = next
+            if isLast { run.beginObject() }
+            guard known.isString, let stop = source.plainStringEnd(from: start) else {
+                return Entry(keyOf: known, at: start)
+            }
+            run.append(Entry(keyOf: known, textFrom: start, to: stop))
+            end = stop
+        }
+        return nil
     }
 
     @inline(never)
@@ -187,23 +280,43 @@ struct ElementTape: ~Copyable {
         _ aliases: borrowing FieldAliases
     ) throws(JSONSyntaxError) -> Entry {
         let key = try cursor.keySpan()
-        let isTight = cursor.isTight(key) && key.end - key.start <= keyByteCountMax
-        let entry = Entry(key, aliases.field(of: cursor.item(key)), isTight: isTight)
+        let entry = Entry(key, aliases.field(of: cursor.source.item(key)))
         return Entry(keyOf: entry, try cursor.span())
+    }
+
+    /// Which of the next few members of the object before has the same key: senders leave out what they do not know.
+    @inline(never)
+    private func member(after place: Int, to end: Int, withKeyOf entry: Entry) -> Int? {
+        let key = key(entry).bytes
+        var place = place &+ 1
+        let end = min(end, place &+ Self.omittedCountMax)
+        while place < end {
+            if entries[place].keyCount == key.count, self.key(entries[place]).bytes.elementsEqual(key) { return place }
+            place &+= 1
+        }
+        return nil
+    }
+
+    /// `cursor`, which is in a later object, moved behind the object whose last member this is.
+    @inline(never)
+    private static func cursor(_ cursor: JSONCursor, behind last: Entry) throws(JSONSyntaxError) -> JSONCursor {
+        var cursor = cursor
+        cursor.move(behind: last.end, isString: last.isString)
+        _ = try cursor.nextMember()
+        return cursor
     }
 }
 
 // Offsets fit, as a text of more than 4 GiB is not noted.
 extension ElementTape.Entry {
     /// A key with no value yet.
-    fileprivate init(_ span: JSONSpan, _ alias: (field: RecordField, rank: UInt8)?, isTight: Bool) {
+    fileprivate init(_ span: JSONSpan, _ alias: (field: RecordField, rank: UInt8)?) {
         value = 0
         key = UInt64(span.start) & 0xFFFF_FFFF
         key |= UInt64(min(span.end - span.start, ElementTape.keyByteCountMax)) << 32
         key |= (alias.map { UInt64($0.field.rawValue) } ?? Self.noField) << Self.fieldShift
         key |= UInt64(alias?.rank ?? 0) << Self.rankShift
         if span.hasEscapes { key |= Self.keyHasEscapes }
-        if isTight { key |= Self.isTight }
     }
 
     /// A member with the key of another.
@@ -212,6 +325,18 @@ extension ElementTape.Entry {
         value = UInt64(truncatingIfNeeded: span.start) | UInt64(truncatingIfNeeded: span.end &- span.start) << 32
         key = other.key & Self.keyMask | UInt64(span.kind.rawValue) << Self.kindShift
         if span.hasEscapes { key |= Self.hasEscapes }
+    }
+
+    /// A member with the key of another and a text without escapes.
+    @inline(__always)
+    fileprivate init(keyOf other: Self, textFrom start: Int, to end: Int) {
+        self.init(keyOf: other, JSONSpan(kind: .string, hasEscapes: false, start: start, end: end))
+    }
+
+    /// A member with the key of another, and a value of its kind that is still to be read.
+    @inline(__always)
+    fileprivate init(keyOf other: Self, at start: Int) {
+        self.init(value: UInt64(truncatingIfNeeded: start), key: other.key)
     }
 
     /// An element that is no object.

@@ -151,7 +151,7 @@ struct FieldAliases: ~Copyable {
         while slots[slot] != 0xFF {
             let entry = entries[Int(slots[slot])]
             if entry.count == key.count,
-                Self.isSame(base, entry.name, key.count) || Self.matches(base, entry.name, key.count)
+                JSONScan.isSame(base, entry.name, count: key.count) || Self.matches(base, entry.name, key.count)
             {
                 return (entry.field, entry.rank)
             }
@@ -167,22 +167,6 @@ struct FieldAliases: ~Copyable {
         let last = Int(base[count &- 1] | 0x20)
         let middle = Int(base[count / 2] | 0x20)
         return (first &* 31 &+ last &* 7 &+ middle &* 3 &+ count &* 13) % slotCount
-    }
-
-    /// Byte for byte, as nearly every sender writes them: the first and the last four or eight bytes, which may overlap.
-    @inline(__always)
-    private static func isSame(_ key: UnsafePointer<UInt8>, _ name: UnsafePointer<UInt8>, _ count: Int) -> Bool {
-        let key = UnsafeRawPointer(key)
-        let name = UnsafeRawPointer(name)
-        func same<Word: FixedWidthInteger & BitwiseCopyable>(_: Word.Type, at offset: Int) -> Bool {
-            key.loadUnaligned(fromByteOffset: offset, as: Word.self)
-                == name.loadUnaligned(fromByteOffset: offset, as: Word.self)
-        }
-        switch count {
-        case 4...8: return same(UInt32.self, at: 0) && same(UInt32.self, at: count &- 4)  // within the name
-        case 9...16: return same(UInt64.self, at: 0) && same(UInt64.self, at: count &- 8)
-        default: return false
-        }
     }
 
     @inline(never)

@@ -61,7 +61,11 @@ struct JSONRecordDecoder: ~Copyable {
     private let attributes: UnsafeMutablePointer<AttributeView>
     private let scratch: UnsafeMutablePointer<UInt8>
     private let path: UnsafeMutablePointer<UInt8>
+    /// Fields that have a value, a bit each.
     private var filled: UInt16 = 0
+    /// Of them, those whose value is still on the tape only: where is in ``places``, and nothing in ``slots``.
+    private var noted: UInt16 = 0
+    private let places: UnsafeMutablePointer<UInt16>
     private var attributeCount = 0
     private var scratchUsed = 0
     private var pathLength = 0
@@ -88,7 +92,9 @@ struct JSONRecordDecoder: ~Copyable {
         * (RecordLimits.attributeKeyByteCountMax + RecordLimits.attributeValueByteCountMax)
 
     init() {
+        precondition(ElementTape.entryCountMax <= Int(UInt16.max), "a place on the tape takes 16 bits")
         slots = .allocate(capacity: RecordField.slotCount)
+        places = .allocate(capacity: RecordField.slotCount)
         attributes = .allocate(capacity: RecordLimits.attributeCountMax)
         scratch = .allocate(capacity: Self.scratchByteCount)
         path = .allocate(capacity: RecordLimits.attributeKeyByteCountMax)
@@ -97,6 +103,7 @@ struct JSONRecordDecoder: ~Copyable {
     deinit {
         // All of them hold plain values, so there is nothing to deinitialise.
         slots.deallocate()
+        places.deallocate()
         attributes.deallocate()
         scratch.deallocate()
         path.deallocate()
@@ -105,6 +112,7 @@ struct JSONRecordDecoder: ~Copyable {
     /// Forgets the last record.
     mutating func begin() {
         filled = 0
+        noted = 0
         attributeCount = 0
         scratchUsed = 0
         pathLength = 0
@@ -145,40 +153,40 @@ struct JSONRecordDecoder: ~Copyable {
         try tape.note(&cursor, aliases)
     }
 
-    /// Sorts the members of an object on the tape.
+    /// Sorts the members of an object on the tape, which begins the record.
     ///
     /// - Parameter place: of the object's entry.
     /// - Returns: the place behind its last member.
     mutating func takeObject(at place: Int) -> Int {
         let end = place &+ 1 &+ tape[place].memberCount
         var place = place &+ 1
+        // What nearly every member of nearly every record is: the first value of a plain field, which is the field's.
+        var noted: UInt16 = 0
         while place < end {
             let entry = tape[place]
-            if !keepFirst(entry) {
+            let bit: UInt16 = 1 &<< UInt16(entry.fieldNumber)
+            if Self.plainFields & ~noted & bit != 0, tape.saysSomething(entry), filled & bit == 0 {
+                noted |= bit
+                places[Int(entry.fieldNumber)] = UInt16(truncatingIfNeeded: place)
+            } else {
+                take(noted)
+                noted = 0
                 sort(entry.alias, key: tape.key(entry), value: tape.value(entry), isPayload: false)
             }
             place &+= 1
         }
+        take(noted)
         return end
     }
 
-    /// What ``sort(_:key:value:isPayload:)`` does with nearly every member of nearly every record: the first value of a plain field goes to
-    /// its slot.
-    ///
-    /// - Returns: whether it was such a member; when not, nothing was done.
+    /// Fields that ``sort(_:key:value:isPayload:)`` keeps as they are, a bit each.
+    private static let plainFields: UInt16 = (1 << (UInt16(RecordField.latency.rawValue) + 1)) - 1
+
+    /// The values of these fields are on the tape, where ``places`` says.
     @inline(__always)
-    private mutating func keepFirst(_ entry: ElementTape.Entry) -> Bool {
-        let field = entry.fieldNumber
-        guard field <= RecordField.latency.rawValue, filled >> UInt16(field) & 1 == 0 else { return false }
-        let value = tape.value(entry)
-        switch value.kind {
-        case .null: return false
-        case .string: guard let first = value.bytes.first, first > 0x20 else { return false }
-        case .object, .array, .number, .bool: break
-        }
-        filled |= 1 << UInt16(field)
-        (slots + Int(field)).initialize(to: Slot(key: tape.key(entry), value: value, rank: entry.rank))
-        return true
+    private mutating func take(_ fields: UInt16) {
+        filled |= fields
+        noted |= fields
     }
 
     /// Makes ``record`` from what was read.
@@ -187,32 +195,32 @@ struct JSONRecordDecoder: ~Copyable {
     mutating func finish(_ rules: RecordRules) -> StaticString? {
         record = LogRecord(message: ByteView(start: nil, count: 0))
         guard takeMessage() else { return "message is missing" }
-        if let slot = slot(.severity) {
-            if let severity = Severity(word: word(slot.value)) {
+        if let value = value(.severity) {
+            if let severity = Severity(word: word(value)) {
                 record.severity = severity
             } else {
-                addAttribute(key: Self.levelKey, value: slot.value)
+                addAttribute(key: Self.levelKey, value: value)
             }
         }
-        if let slot = slot(.timestamp) {
-            if let timestamp = timestamp(slot.value) {
+        if let value = value(.timestamp) {
+            if let timestamp = timestamp(value) {
                 record.timestamp = timestamp
             } else {
-                addAttribute(key: slot.key, value: slot.value)
+                addAttribute(key: key(.timestamp), value: value)
             }
         }
-        if let slot = slot(.latency) {
-            if let latency = number(slot.value) {
+        if let value = value(.latency) {
+            if let latency = number(value) {
                 record.latencyMilliseconds = latency
             } else {
-                addAttribute(key: slot.key, value: slot.value)
+                addAttribute(key: key(.latency), value: value)
             }
         }
-        if let slot = slot(.source) { record.source = name(slot) }
-        if let slot = slot(.host) { record.host = name(slot) }
+        if let value = value(.source) { record.source = name(.source, value) }
+        if let value = value(.host) { record.host = name(.host, value) }
         record.tenant = tenant
-        if let slot = slot(.tenant) { record.tenant = name(slot) }
-        if let slot = slot(.dashboard) { record.dashboard = name(slot) }
+        if let value = value(.tenant) { record.tenant = name(.tenant, value) }
+        if let value = value(.dashboard) { record.dashboard = name(.dashboard, value) }
         record.attributes = UnsafeBufferPointer(start: attributes, count: attributeCount)
         if rules.requiresTenant, Self.isBlank(record.tenant) { return "org is missing" }
         return nil
@@ -273,42 +281,65 @@ struct JSONRecordDecoder: ~Copyable {
             (slots + index).initialize(to: new)
             return
         }
-        let old = slots[index]
+        let old = slot(field)
         if rank < old.rank {
             addAttribute(key: old.key, value: old.value)
-            slots[index] = new
-        } else if rank == old.rank {
-            slots[index] = new
+        }
+        if rank <= old.rank {
+            noted &= ~bit
+            (slots + index).initialize(to: new)
         } else {
             addAttribute(key: key, value: value)
         }
     }
 
+    /// What a field has; `nil` when it has nothing.
     @inline(__always)
-    private func slot(_ field: RecordField) -> Slot? {
-        filled & (1 << UInt16(field.rawValue)) == 0 ? nil : slots[Int(field.rawValue)]
+    private func value(_ field: RecordField) -> JSONItem? {
+        let bit: UInt16 = 1 << UInt16(field.rawValue)
+        guard filled & bit != 0 else { return nil }
+        let index = Int(field.rawValue)
+        return noted & bit != 0 ? tape.value(tape[Int(places[index])]) : slots[index].value
+    }
+
+    /// By which name it came; of a field that has something.
+    private func key(_ field: RecordField) -> JSONItem {
+        slot(field).key
+    }
+
+    private func slot(_ field: RecordField) -> Slot {
+        let index = Int(field.rawValue)
+        guard noted & (1 << UInt16(index)) != 0 else { return slots[index] }
+        let entry = tape[Int(places[index])]
+        return Slot(key: tape.key(entry), value: tape.value(entry), rank: entry.rank)
     }
 
     // MARK: Message
 
+    /// Fields that are the message when there is no other, a bit each.
+    private static let fallbackFields: UInt16 =
+        1 << UInt16(RecordField.error.rawValue) | 1 << UInt16(RecordField.payload.rawValue)
+
     private mutating func takeMessage() -> Bool {
-        let error = slot(.error)
-        let payload = slot(.payload)
+        var found = false
+        if let message = value(.message) { found = setMessage(message) }
+        // Both are rare.
+        guard filled & Self.fallbackFields != 0 else { return found }
+        let error = value(.error)
+        let payload = value(.payload)
         var errorIsMessage = false
         var payloadIsMessage = false
-        var found = false
-        if let slot = slot(.message) { found = setMessage(slot.value) }
         if !found, let error {
-            errorIsMessage = takeError(error.value)
+            errorIsMessage = takeError(error)
             found = errorIsMessage
         }
         if !found, let payload {
-            payloadIsMessage = takePayload(payload.value)
+            payloadIsMessage = takePayload(payload)
             found = payloadIsMessage
         }
         guard found else { return false }
-        if let error, !errorIsMessage { addAttribute(key: error.key, value: error.value) }
-        if let payload, !payloadIsMessage { addAttribute(key: payload.key, value: payload.value) }
+        if let error, !errorIsMessage { addAttribute(key: key(.error), value: error) }
+        if let payload, !payloadIsMessage { addAttribute(key: key(.payload), value: payload) }
         return true
     }
 
@@ -357,7 +388,7 @@ struct JSONRecordDecoder: ~Copyable {
         Self.forEachMember(of: payload) { key, value in
             sort(aliases.field(of: key), key: key, value: value, isPayload: true)
         }
-        if let slot = slot(.message), setMessage(slot.value) { return true }
+        if let message = value(.message), setMessage(message) { return true }
         return false
     }
 
@@ -413,12 +444,12 @@ struct JSONRecordDecoder: ~Copyable {
     }
 
     /// A name field; a container is no name, so it becomes attributes.
-    private mutating func name(_ slot: Slot) -> ByteView {
-        switch slot.value.kind {
+    private mutating func name(_ field: RecordField, _ value: JSONItem) -> ByteView {
+        switch value.kind {
         case .string, .number, .bool:
-            return text(slot.value, byteCountMax: RecordLimits.nameByteCountMax).view
+            return text(value, byteCountMax: RecordLimits.nameByteCountMax).view
         case .object, .array, .null:
-            addAttribute(key: slot.key, value: slot.value)
+            addAttribute(key: key(field), value: value)
             return ByteView(start: nil, count: 0)
         }
     }

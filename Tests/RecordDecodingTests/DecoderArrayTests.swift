@@ -10,6 +10,7 @@ import Testing
     private static let keys = [
         "message", "messagf", "msg", "level", "lavel", "levels", "source", "host", "ts", "t", "", "timestamp", "time",
         "error", "payload", "metadata", "logs", "_msgid", "org", "latency_ms", "abcdefghijklm", "abcdefghijklmn",
+        "a-key-of-twenty-five-bytes", "a-key-of-thirty-five-bytes-in-all-xx",
         "m\\u0065ssage", "le\\u0076el", "ключ",
     ]
     private static let values = [
@@ -28,7 +29,9 @@ import Testing
     private static func objects(seed: UInt64) -> [String] {
         var random = SeededGenerator(seed: seed)
         var members: [(key: String, value: String)] = []
-        return (0..<Int.random(in: 1...12, using: &random)).map { _ in
+        var style = Int.random(in: 0..<3, using: &random)
+        // Not one alone: `{"logs":[]}` is a body without records, not a record.
+        return (0..<Int.random(in: 2...12, using: &random)).map { _ in
             // Mostly the keys of the one before, sometimes one more, one less, or in another order.
             switch Int.random(in: 0..<8, using: &random) {
             case 0: members.append((keys.randomElement(using: &random) ?? "", ""))
@@ -41,7 +44,8 @@ import Testing
             default: break
             }
             for index in members.indices { members[index].value = values.randomElement(using: &random) ?? "1" }
-            return object(of: members, style: Int.random(in: 0..<3, using: &random))
+            if Int.random(in: 0..<4, using: &random) == 0 { style = Int.random(in: 0..<3, using: &random) }
+            return object(of: members, style: style)
         }
     }
 
@@ -102,6 +106,43 @@ import Testing
         let decoded = decode("[" + objects + #",{"message":"y",}]"#)
         #expect(decoded.malformed?.offset == 1 + objects.utf8.count + 16)
         #expect(decoded.records.isEmpty)
+    }
+
+    @Test func `a text that looks like what stands between values stays a text`() {
+        let body = #"""
+            [{"level":"warn","message":"a"},{"level":"warn","message":"b"},{"level":"\",\"message\":\"c","message":"d"},
+            {"level":"error","message":"\"},{\"level\":\"fatal\",\"message\":\"e"},{"level":"warn","message":"f\\"},
+            {"level":"error","message":"g"},{"level":"error","message":"h and what follows has to be long enough to be looked at"}]
+            """#
+        let decoded = decode(body.replacing("\n", with: ""))
+        #expect(
+            decoded.records.map(\.message) == [
+                "a", "b", "d", #""},{"level":"fatal","message":"e"#, #"f\"#, "g",
+                "h and what follows has to be long enough to be looked at",
+            ]
+        )
+        #expect(decoded.records.map(\.severity) == [.warn, .warn, nil, .error, .warn, .error, .error])
+        #expect(decoded.records.dropFirst(2).first?.attributes == ["level": #"","message":"c"#])
+    }
+
+    @Test func `members that some objects lack, and values of other kinds, are where they belong`() {
+        var objects: [String] = []
+        for index in 0..<200 {
+            var members = [#""timestamp":\#(1_772_000_000 + index)"#]
+            if index % 3 != 0 { members.append(#""level":"warn""#) }
+            members.append(#""message":\#(index % 5 == 0 ? "\(index)" : "\"text \(index)\"")"#)
+            if index % 4 == 0 { members.append(#""latency_ms":\#(index % 8 == 0 ? "null" : "1.5")"#) }
+            members.append(#""user":{"id":\#(index)}"#)
+            objects.append("{" + members.joined(separator: index % 7 == 0 ? ", " : ",") + "}")
+        }
+        let decoded = decode("[" + objects.joined(separator: ",\n") + "]")
+        #expect(decoded.outcome == "200/0")
+        for (index, record) in decoded.records.enumerated() {
+            #expect(record.message == (index % 5 == 0 ? "\(index)" : "text \(index)"))
+            #expect(record.severity == (index % 3 == 0 ? nil : .warn))
+            #expect(record.latency == (index % 4 == 0 && index % 8 != 0 ? 1.5 : nil))
+            #expect(record.attributes["user.id"] == "\(index)")
+        }
     }
 
     @Test func `the last of two arrays named logs is the batch`() {
