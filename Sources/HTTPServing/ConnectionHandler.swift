@@ -172,9 +172,10 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// is kept must have room, or little must come at once.
     var readByteCountMax: Int {
         guard readsMuch else { return ReadBuffers.smallByteCount }
-        if server.hasReadingRoom { return ReadBuffers.largeByteCount }
+        let room = server.readingRoom
+        if room >= ReadBuffers.stepByteCount { return min(room, ReadBuffers.largeByteCount) }
         let granted = reservedByteCount - heldByteCount
-        return min(max(granted, ReadBuffers.smallByteCount), ReadBuffers.largeByteCount)
+        return min(max(granted, ReadBuffers.smallByteCount), ReadBuffers.stepByteCount)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -253,7 +254,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         guard let count = unread?.readableBytes else { return true }
         let whole = reader.hasHead ? max(reader.body.upperBound, count) : count
         let isSmall = whole > count && whole < Self.largeByteCount
-        let next = reader.hasHead ? ReadBuffers.largeByteCount : ReadBuffers.smallByteCount
+        let next = reader.hasHead ? ReadBuffers.stepByteCount : ReadBuffers.smallByteCount
         let room = isSmall ? Self.memory(for: whole) : count + next
         guard server.reserve(self, room) else { return false }
         if whole > count { unread?.reserveCapacity(minimumWritableBytes: min(whole - count, Self.aheadByteCountMax)) }

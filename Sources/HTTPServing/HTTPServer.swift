@@ -309,10 +309,11 @@ package final class HTTPServer: @unchecked Sendable {
         if buffer.storageCapacity == ReadBuffers.largeByteCount, readBuffer == nil { readBuffer = buffer }
     }
 
-    /// Whether the large buffer may be read into before it is known how much of it will have to be kept. A quarter of the memory for
+    /// How much may be read into the large buffer before it is known how much of it will have to be kept. A quarter of the memory for
     /// bodies is for what is kept of such reads alone, so that requests that come whole pass by those that trickle, however much
     /// these were promised when there were fewer connections.
-    var hasReadingRoom: Bool { lookedByteCount + ReadBuffers.largeByteCount <= bodyBytesInFlightMax / 4 }
+    var readingRoom: Int { bodyBytesInFlightMax / 4 - lookedByteCount }
+    var hasReadingRoom: Bool { readingRoom >= ReadBuffers.stepByteCount }
 
     /// A connection keeps so much of what came, whether there was room for it or not: it cannot be put back.
     func hold(_ connection: ConnectionHandler, _ byteCount: Int) {
@@ -371,7 +372,7 @@ package final class HTTPServer: @unchecked Sendable {
         if favoured === connection { favoured = nil }
         bodyBytesChanged(by: -byteCount)
         while let first = waiting.first,
-            favoured == nil || figures.bodyByteCount + ReadBuffers.largeByteCount <= bodyBytesInFlightMax / 4 * 3
+            favoured == nil || figures.bodyByteCount + ReadBuffers.stepByteCount <= bodyBytesInFlightMax / 4 * 3
         {
             waiting.removeFirst()
             first.isWaitingForRoom = false

@@ -10,8 +10,11 @@ internal import NIOCore
 struct ReadBuffers: RecvByteBufferAllocator, @unchecked Sendable {
     /// A single record with its head has some 400 bytes.
     static let smallByteCount = 1024
-    /// A request of 300 logs, and what loopback gives at once.
-    static let largeByteCount = 64 * 1024
+    /// A request of 1,300 logs: while the loop was with others, all of it came. Touched as far as it is used.
+    static let largeByteCount = 256 * 1024
+    /// What there is room for before the large buffer is read into, and what a connection may read on of a request that did
+    /// not come whole.
+    static let stepByteCount = 64 * 1024
 
     private let server: HTTPServer
     private let connection: ConnectionHandler
