@@ -43,10 +43,10 @@ let package = Package(
         .systemLibrary(name: "CSQLite"),
         .systemLibrary(name: "CSystemd"),
         .systemLibrary(name: "CZlib"),
-        // Opened when they are needed: docs/decisions/0015-libraries-opened-when-needed.md.
-        .target(name: "CPostgres"),
-        .target(name: "CCrypto"),
         .target(name: "CShims"),
+        // Opened when they are needed: docs/decisions/0015-libraries-opened-when-needed.md.
+        .target(name: "CPostgres", dependencies: ["CShims"]),
+        .target(name: "CCrypto", dependencies: ["CShims"]),
         .target(name: "Compression", dependencies: ["CZlib"]),
         .target(name: "Hashing", dependencies: ["CCrypto"]),
         .target(name: "BlockingExecutor", dependencies: ["CShims"]),

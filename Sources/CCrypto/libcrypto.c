@@ -6,9 +6,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 
-#include <dlfcn.h>
-#include <pthread.h>
-#include <stdatomic.h>
+#include "CShims.h"
 
 #define FOR_EACH_FUNCTION(apply) apply(SHA256_Init) apply(SHA256_Update) apply(SHA256_Final)
 #define MEMBER(name) __typeof__(name) *name;
@@ -16,28 +14,13 @@ static struct {
     FOR_EACH_FUNCTION(MEMBER)
 } libcrypto;
 
-static const char *problem(void) {
-    const char *text = dlerror();
-    return text != NULL ? text : "libcrypto.so.3 cannot be opened";
-}
+#define NAME(name) #name,
+static const char *const names[] = {FOR_EACH_FUNCTION(NAME)};
 
 const char *logboom_libcrypto_load(void) {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static atomic_bool is_loaded;
-    if (atomic_load_explicit(&is_loaded, memory_order_acquire)) return NULL;
-    const char *text = NULL;
-    pthread_mutex_lock(&lock);
-    if (!atomic_load_explicit(&is_loaded, memory_order_relaxed)) {
-        // Never closed, and the same one that libpq brings when it is opened.
-        void *library = dlopen("libcrypto.so.3", RTLD_LAZY | RTLD_LOCAL);
-        if (library == NULL) text = problem();
-#define LOOK_UP(name)                                                                                                           \
-    if (text == NULL && (*(void **)&libcrypto.name = dlsym(library, #name)) == NULL) text = problem();
-        FOR_EACH_FUNCTION(LOOK_UP)
-        if (text == NULL) atomic_store_explicit(&is_loaded, 1, memory_order_release);
-    }
-    pthread_mutex_unlock(&lock);
-    return text;
+    // The same one that libpq brings when it is opened.
+    static logboom_library library = {"libcrypto.so.3", names, (void **)&libcrypto, sizeof names / sizeof *names, 0};
+    return logboom_library_open(&library);
 }
 
 void logboom_sha256(const uint8_t *bytes, size_t count, uint8_t *digest) {

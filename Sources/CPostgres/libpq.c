@@ -4,9 +4,7 @@
 #include "CPostgres.h"
 #pragma GCC visibility pop
 
-#include <dlfcn.h>
-#include <pthread.h>
-#include <stdatomic.h>
+#include "CShims.h"
 
 // The functions of libpq that are called, each with the type that its header gives it.
 #define FOR_EACH_FUNCTION(apply)                                                                                                \
@@ -22,28 +20,12 @@ static struct {
     FOR_EACH_FUNCTION(MEMBER)
 } libpq;
 
-static const char *problem(void) {
-    const char *text = dlerror();
-    return text != NULL ? text : "libpq.so.5 cannot be opened";
-}
+#define NAME(name) #name,
+static const char *const names[] = {FOR_EACH_FUNCTION(NAME)};
 
 const char *logboom_libpq_load(void) {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static atomic_bool is_loaded;
-    if (atomic_load_explicit(&is_loaded, memory_order_acquire)) return NULL;
-    const char *text = NULL;
-    pthread_mutex_lock(&lock);
-    if (!atomic_load_explicit(&is_loaded, memory_order_relaxed)) {
-        // Never closed. Lazily bound, as it is when the program names it: what is not called is not looked up.
-        void *library = dlopen("libpq.so.5", RTLD_LAZY | RTLD_LOCAL);
-        if (library == NULL) text = problem();
-#define LOOK_UP(name)                                                                                                           \
-    if (text == NULL && (*(void **)&libpq.name = dlsym(library, #name)) == NULL) text = problem();
-        FOR_EACH_FUNCTION(LOOK_UP)
-        if (text == NULL) atomic_store_explicit(&is_loaded, 1, memory_order_release);
-    }
-    pthread_mutex_unlock(&lock);
-    return text;
+    static logboom_library library = {"libpq.so.5", names, (void **)&libpq, sizeof names / sizeof *names, 0};
+    return logboom_library_open(&library);
 }
 
 // The header declares what is defined here, so the compiler compares each line with it.

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CShims.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -35,6 +36,30 @@ void logboom_return_large_blocks(void) {
 void logboom_trim_heap(void) { malloc_trim(0); }
 
 int logboom_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+static const char *library_problem(void) {
+    const char *text = dlerror();
+    return text != NULL ? text : "a library cannot be opened";
+}
+
+const char *logboom_library_open(logboom_library *library) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    if (__atomic_load_n(&library->is_open, __ATOMIC_ACQUIRE)) return NULL;
+    const char *text = NULL;
+    pthread_mutex_lock(&lock);
+    if (!__atomic_load_n(&library->is_open, __ATOMIC_RELAXED)) {
+        // Lazily bound, as it is when the program names it: what is not called is not looked up.
+        void *handle = dlopen(library->file, RTLD_LAZY | RTLD_LOCAL);
+        if (handle == NULL) text = library_problem();
+        for (int index = 0; text == NULL && index < library->function_count; index++) {
+            library->functions[index] = dlsym(handle, library->names[index]);
+            if (library->functions[index] == NULL) text = library_problem();
+        }
+        if (text == NULL) __atomic_store_n(&library->is_open, 1, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&lock);
+    return text;
+}
 
 int logboom_clock_is_disciplined(void) {
     struct timex state = {.modes = 0};

@@ -57,10 +57,10 @@ enum Rules {
 
         Rule(target: "CShims", layer: .wrapper),
         Rule(target: "CSQLite", layer: .wrapper),
-        Rule(target: "CPostgres", layer: .wrapper),
+        Rule(target: "CPostgres", layer: .wrapper, targets: ["CShims"]),
         Rule(target: "CSystemd", layer: .wrapper),
         Rule(target: "CZlib", layer: .wrapper),
-        Rule(target: "CCrypto", layer: .wrapper),
+        Rule(target: "CCrypto", layer: .wrapper, targets: ["CShims"]),
         Rule(target: "Compression", layer: .wrapper, targets: ["CZlib"]),
         Rule(target: "Hashing", layer: .wrapper, targets: ["CCrypto"]),
         Rule(target: "BlockingExecutor", layer: .wrapper, targets: ["CShims"], system: edge),

@@ -27,6 +27,21 @@ int logboom_take_lost_page_count(void);
 /// eventfd(2) that blocks nobody: a descriptor, or -1. The C library of the tool chain has no module for it.
 int logboom_eventfd(void);
 
+/// A library that is opened when it is first needed, and those of its functions that are called.
+typedef struct {
+    /// As the dynamic linker finds it.
+    const char *file;
+    const char *const *names;
+    /// Where the function of each name goes, in the same order.
+    void **functions;
+    int function_count;
+    int is_open;
+} logboom_library;
+
+/// dlopen(3) of a library and dlsym(3) of all its functions, once, from any thread; it is never closed. Returns NULL, or why it cannot be
+/// used, which holds until the calling thread's next call here. After a failure the next call tries again.
+const char *logboom_library_open(logboom_library *library);
+
 /// adjtimex(2): whether some program or device keeps the clock right; 0 when none does, or none said so yet.
 int logboom_clock_is_disciplined(void);
 
