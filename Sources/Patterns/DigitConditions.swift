@@ -28,6 +28,9 @@ struct DigitConditions {
         fileprivate var position: Int { Int(bits & 0xFF) }
         fileprivate var count: Int { Int(bits >> 8 & 3) }
 
+        /// Where its digits stand.
+        var places: Swift.Range<Int> { position..<position + count }
+
         /// Whether the digits of `text`, which has this shape, meet the condition.
         @inline(__always)
         func holds(_ text: UnsafePointer<UInt8>) -> Bool {
@@ -45,6 +48,7 @@ struct DigitConditions {
 
     private struct State {
         var isExact = false
+        var needsLetters = false
         var rangeCount = 0
         var exact = InlineArray<3, UInt64>(repeating: 0)
         var ranges = InlineArray<16, Range>(repeating: Range(bits: 0))
@@ -62,12 +66,18 @@ struct DigitConditions {
     @inline(__always)
     func begin() {
         state.pointee.isExact = false
+        state.pointee.needsLetters = false
         state.pointee.rangeCount = 0
         state.pointee.exact = [0, 0, 0]
     }
 
     /// The outcome is known for messages with the very same digits only.
     func needAll() { state.pointee.isExact = true }
+
+    /// Whether a letter or a figure ends or begins a word was decisive: an identifier of both may not stand there as any other
+    /// (``HexShape``).
+    func needLetters() { state.pointee.needsLetters = true }
+    var needsLetters: Bool { state.pointee.needsLetters }
 
     /// The digits in `start..<end` have to be the same.
     func needDigits(from start: Int, to end: Int) {
@@ -102,6 +112,7 @@ struct DigitConditions {
     /// Takes the conditions of `other` along.
     func add(_ other: DigitConditions) {
         if other.state.pointee.isExact { state.pointee.isExact = true }
+        if other.state.pointee.needsLetters { state.pointee.needsLetters = true }
         for index in 0..<3 { state.pointee.exact[index] |= other.state.pointee.exact[index] }
         for index in 0..<other.state.pointee.rangeCount {
             append(other.state.pointee.ranges[index])

@@ -124,6 +124,7 @@ private struct LevelFinder {
     private func beginsClause(_ start: Int, _ wordEnd: Int) -> Bool {
         var index = start
         while index > 0, isBlank(index - 1) { index -= 1 }
+        if index > 0 { conditions?.needLetters() }
         if index == 0 || !isLetter(index - 1) { return true }
         return hasWord("error", start, wordEnd) || hasWord("warning", start, wordEnd)
             || hasWord("fatal", start, wordEnd)
@@ -138,7 +139,10 @@ private struct LevelFinder {
                 // `0 ERROR`; but the end of a stamp (`12:00:00 ERROR`) is no count.
                 var digits = index
                 while digits > 0, isDigit(digits - 1) { digits -= 1 }
-                if isBlank(digits - 1) && index - digits <= 6 { return isBlank(wordEnd) && !startsText(after: wordEnd) }
+                if isBlank(digits - 1) && index - digits <= 6 {
+                    conditions?.needLetters()
+                    return isBlank(wordEnd) && !startsText(after: wordEnd)
+                }
             }
             let previousEnd = index
             while index > 0, isLetter(index - 1) { index -= 1 }

@@ -15,6 +15,11 @@ public struct PatternEngine: ~Copyable {
     private var recent = RecentMessages()
     /// What the outcome for the message at hand depended on besides its shape.
     private let conditions = DigitConditions()
+    private var hexShape = HexShape()
+    /// Of the message asked for last.
+    private var recentHash: UInt64 = 0
+    /// Of it in the other form; `nil` when there is no identifier in it.
+    private var recentHexHash: UInt64?
     /// The message without escape sequences; touched only when there are any.
     private let unescaped: UnsafeMutablePointer<UInt8>
     /// What a pattern speaks of, by its number, and for which template and source that was found out.
@@ -37,6 +42,7 @@ public struct PatternEngine: ~Copyable {
         again.deallocate()
         recent.deallocate()
         conditions.deallocate()
+        hexShape.deallocate()
         unescaped.deallocate()
     }
 
@@ -73,15 +79,30 @@ public struct PatternEngine: ~Copyable {
         guard RecentMessages.fits(message) else { return nil }
         guard let bytes = message.baseAddress else { return nil }
         recentHash = TextHash.hashShape(bytes, message.count)
-        guard let entry = recent.find(message, hash: recentHash),
+        recentHexHash = nil
+        if let entry = recent.find(message, hash: recentHash),
             miner.use(Int(entry.number), stamp: entry.stamp, epoch: epoch)
-        else {
-            conditions.begin()
-            return nil
+        {
+            return Recalled(number: Int(entry.number), level: entry.level)
         }
-        return Recalled(number: Int(entry.number), level: entry.level)
+        return recallHexShape(of: message, epoch: epoch)
     }
-    private var recentHash: UInt64 = 0
+
+    /// The same for one that differs in the digits of an identifier too.
+    @inline(never)
+    private mutating func recallHexShape(of message: ByteView, epoch: UInt64) -> Recalled? {
+        if hexShape.read(message), let bytes = hexShape.text.baseAddress {
+            let hash = TextHash.hashShape(bytes, message.count)
+            recentHexHash = hash
+            if let entry = recent.find(hexShape.text, hash: hash, form: .hexShape),
+                miner.use(Int(entry.number), stamp: entry.stamp, epoch: epoch)
+            {
+                return Recalled(number: Int(entry.number), level: entry.level)
+            }
+        }
+        conditions.begin()
+        return nil
+    }
 
     /// Keeps a message for ``recall(_:epoch:)``. It was asked for just now, then redacted, in which nothing was replaced, and
     /// masked and learned by this engine; what ``level(in:)`` said of it, or anything else that follows from its pattern
@@ -89,14 +110,20 @@ public struct PatternEngine: ~Copyable {
     public mutating func remember(_ message: ByteView, number: Int, level: UInt8) {
         guard RecentMessages.fits(message) else { return }
         recent.makeRoom(forPatterns: miner.patternCount)
+        let entry = RecentMessages.Entry(number: Int32(number), stamp: miner.stamp(of: number), level: level)
+        if let hash = recentHexHash {
+            conditions.add(redactor.conditions)
+            if hexShape.isFree(of: conditions) {
+                let shape = hexShape.text
+                if recent.wants(shape, hash: hash) {
+                    recent.insert(shape, hash: hash, form: .hexShape, entry, conditions)
+                }
+                return
+            }
+        }
         guard recent.wants(message, hash: recentHash) else { return }
         conditions.add(redactor.conditions)
-        recent.insert(
-            message,
-            hash: recentHash,
-            RecentMessages.Entry(number: Int32(number), stamp: miner.stamp(of: number), level: level),
-            conditions
-        )
+        recent.insert(message, hash: recentHash, entry, conditions)
     }
 
     /// The level that the message states, found in it as ``Severity/found(in:)`` does.
@@ -156,7 +183,12 @@ public struct PatternEngine: ~Copyable {
         guard let bytes = text.baseAddress, text.count >= 2 else { return false }
         let last = bytes[text.count - 1]
         let first = bytes[0]
-        if last == UInt8(ascii: "}") || first == UInt8(ascii: "{") || first == UInt8(ascii: "[") { return true }
+        if last == UInt8(ascii: "}") || first == UInt8(ascii: "{") { return true }
+        if first == UInt8(ascii: "[") {
+            // An array of anything but objects is data only when its bracket ends the message: `[main] started` is not.
+            return last == UInt8(ascii: "]") || last <= 0x20 || bytes[1] == UInt8(ascii: "{") || bytes[1] <= 0x20
+                || text.count > StructuredMessage.messageByteCountMax
+        }
         return StructuredMessage.mayBeginPairs(bytes, text.count)
     }
 

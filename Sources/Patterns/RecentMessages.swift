@@ -6,7 +6,8 @@ internal import LogModel
 ///
 /// A message is found by its shape, every digit taken for 0, and compared byte for byte with the one that was kept. Digits may
 /// differ where ``DigitConditions`` says that no rule asked for their value, and have to lie in the same ranges where one
-/// did. So a hit says what all the rules would have said. Holds only messages in which no secret was found, because the
+/// did. A message with identifiers in it is kept with those digits open too (``HexShape``). So a hit says what all the rules
+/// would have said. Holds only messages in which no secret was found, because the
 /// caller says what may be kept.
 ///
 /// Two tables, for short messages and for longer ones up to ``messageByteCountMax``: together 512 KiB and at most
@@ -18,6 +19,9 @@ struct RecentMessages {
         /// The caller's.
         var level: UInt8
     }
+
+    /// As what a message is kept: as it came, or as its ``HexShape``, which is found by no message that came so.
+    enum Form: UInt8 { case plain, hexShape }
 
     /// Four in five messages are as short.
     private static let shortByteCountMax = 84
@@ -74,7 +78,13 @@ struct RecentMessages {
     /// ``fits(_:)``.
     @inline(__always)
     func find(_ message: ByteView, hash: UInt64) -> Entry? {
-        message.count <= Self.shortByteCountMax ? short.find(message, hash: hash) : long.find(message, hash: hash)
+        find(message, hash: hash, form: .plain)
+    }
+
+    @inline(__always)
+    func find(_ message: ByteView, hash: UInt64, form: Form) -> Entry? {
+        message.count <= Self.shortByteCountMax
+            ? short.find(message, hash: hash, form) : long.find(message, hash: hash, form)
     }
 
     /// Whether a message with this hash gets its place now; when not, it is noted that it was wanted.
@@ -84,11 +94,17 @@ struct RecentMessages {
     }
 
     /// Keeps a message that ``fits(_:)`` and is ``wants(_:hash:)``ed, and what its outcome depended on.
-    mutating func insert(_ message: ByteView, hash: UInt64, _ entry: Entry, _ conditions: DigitConditions) {
+    mutating func insert(
+        _ message: ByteView,
+        hash: UInt64,
+        form: Form = .plain,
+        _ entry: Entry,
+        _ conditions: DigitConditions
+    ) {
         if message.count <= Self.shortByteCountMax {
-            short.insert(message, hash: hash, entry, conditions)
+            short.insert(message, hash: hash, form, entry, conditions)
         } else {
-            long.insert(message, hash: hash, entry, conditions)
+            long.insert(message, hash: hash, form, entry, conditions)
         }
     }
 }
@@ -114,6 +130,7 @@ private struct MessageTable {
         var entry: RecentMessages.Entry
         var rangeCount: UInt8
         var byteCount: UInt8
+        var form: RecentMessages.Form
     }
     private static let rangesOffset = 12
     private static let wayCount = 4
@@ -144,9 +161,9 @@ private struct MessageTable {
     var byteCount: Int { usedCount * slotByteCount + slotCount / Self.wayCount * MemoryLayout<Tags>.stride }
 
     @inline(__always)
-    func find(_ message: ByteView, hash: UInt64) -> RecentMessages.Entry? {
+    func find(_ message: ByteView, hash: UInt64, _ form: RecentMessages.Form) -> RecentMessages.Entry? {
         let set = set(of: hash)
-        guard let bytes = message.baseAddress, let (way, slot) = findSlot(bytes, message.count, set, hash) else {
+        guard let bytes = message.baseAddress, let (way, slot) = findSlot(bytes, message.count, form, set, hash) else {
             return nil
         }
         if tags[set].used >> UInt8(way) & 1 == 0 { tags[set].used |= 1 << UInt8(way) }
@@ -154,14 +171,18 @@ private struct MessageTable {
     }
 
     @inline(__always)
-    private func findSlot(_ bytes: UnsafePointer<UInt8>, _ count: Int, _ set: Int, _ hash: UInt64)
-        -> (way: Int, slot: UnsafeMutableRawPointer)?
-    {
+    private func findSlot(
+        _ bytes: UnsafePointer<UInt8>,
+        _ count: Int,
+        _ form: RecentMessages.Form,
+        _ set: Int,
+        _ hash: UInt64
+    ) -> (way: Int, slot: UnsafeMutableRawPointer)? {
         var candidates = Self.lanes(tags[set].lanes, equalTo: Self.tag(hash))
         while candidates != 0 {
             let way = candidates.trailingZeroBitCount >> 4
             let slot = slot(set, way)
-            if holds(slot, bytes, count) { return (way, slot) }
+            if holds(slot, bytes, count, form) { return (way, slot) }
             candidates &= candidates &- 1  // not zero
         }
         return nil
@@ -169,10 +190,17 @@ private struct MessageTable {
 
     /// Whether the message in a slot is like this one in all that mattered.
     @inline(__always)
-    private func holds(_ slot: UnsafeMutableRawPointer, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+    private func holds(
+        _ slot: UnsafeMutableRawPointer,
+        _ bytes: UnsafePointer<UInt8>,
+        _ count: Int,
+        _ form: RecentMessages.Form
+    ) -> Bool {
         let head = head(at: slot)
         let rangeCount = Int(head.pointee.rangeCount)
-        guard Int(head.pointee.byteCount) == count, Self.matches(bytes, text(in: slot, rangeCount), count) else {
+        guard Int(head.pointee.byteCount) == count, head.pointee.form == form,
+            Self.matches(bytes, text(in: slot, rangeCount), count)
+        else {
             return false
         }
         let ranges = ranges(in: slot)
@@ -199,6 +227,7 @@ private struct MessageTable {
     mutating func insert(
         _ message: ByteView,
         hash: UInt64,
+        _ form: RecentMessages.Form,
         _ entry: RecentMessages.Entry,
         _ conditions: DigitConditions
     ) {
@@ -206,7 +235,7 @@ private struct MessageTable {
         let count = message.count
         for index in 0..<count where bytes[index] == ShapeBlock.anyDigit { return }
         let set = set(of: hash)
-        let way = place(for: bytes, count, set, hash)
+        let way = place(for: bytes, count, form, set, hash)
         let slot = slot(set, way)
         // What does not fit: the digits asked about have to be the same.
         let rangeCount = min(conditions.rangeCount, (slotByteCount - Self.rangesOffset - count) / 4)
@@ -219,7 +248,9 @@ private struct MessageTable {
         }
         let ranges = ranges(in: slot)
         for index in 0..<rangeCount { ranges[index] = conditions.range(index) }
-        head(at: slot).initialize(to: Head(entry: entry, rangeCount: UInt8(rangeCount), byteCount: UInt8(count)))
+        head(at: slot).initialize(
+            to: Head(entry: entry, rangeCount: UInt8(rangeCount), byteCount: UInt8(count), form: form)
+        )
         let shift = UInt64(way) * 16
         if tags[set].lanes >> shift & 0xFFFF == 0 { usedCount += 1 }
         tags[set].lanes = tags[set].lanes & ~(0xFFFF << shift) | UInt64(Self.tag(hash)) << shift
@@ -228,8 +259,14 @@ private struct MessageTable {
     }
 
     /// The slot of the same message, whose pattern became another, or an empty one, or one not asked for of late.
-    private func place(for bytes: UnsafePointer<UInt8>, _ count: Int, _ set: Int, _ hash: UInt64) -> Int {
-        if let found = findSlot(bytes, count, set, hash) { return found.way }
+    private func place(
+        for bytes: UnsafePointer<UInt8>,
+        _ count: Int,
+        _ form: RecentMessages.Form,
+        _ set: Int,
+        _ hash: UInt64
+    ) -> Int {
+        if let found = findSlot(bytes, count, form, set, hash) { return found.way }
         let empty = Self.lanes(tags[set].lanes, equalTo: 0)
         if empty != 0 { return empty.trailingZeroBitCount >> 4 }
         if tags[set].used == 0b1111 { tags[set].used = 0 }

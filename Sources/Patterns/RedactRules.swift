@@ -155,7 +155,15 @@ extension SecretReader {
         }
         guard !extent.isEmpty, !isHarmless(extent, isProse: isProse && !isQuoted) else { return .none }
         guard isSecret(extent, meaning: meaning, isProse: isProse, isQuoted: isQuoted, name: name) else { return .none }
-        return finding(from: extent.lowerBound, to: isQuoted ? extent.upperBound : valueEnd(from: start))
+        let finish = isQuoted ? extent.upperBound : beforeSeparator(valueEnd(from: start))
+        return finding(from: extent.lowerBound, to: finish)
+    }
+
+    /// Where a value without quotes ends that is itself the name of the next one: `password: db_password: x`. Its colon is left, so that
+    /// what follows is found too.
+    private func beforeSeparator(_ finish: Int) -> Int {
+        byte(finish - 1) == UInt8(ascii: ":") && SecretKeys.meaning(of: self, endingAt: finish - 1) != .none
+            ? finish - 1 : finish
     }
 
     /// Bytes of a value that are looked at to decide about it: a hostile message of names without values would else be
@@ -285,7 +293,7 @@ extension SecretReader {
             // Schemes with parameters go to the end of the line; the others have one word (RFC 9110 section 11.4).
             let limit =
                 if isQuoted { close } else if hasParameters(from: first, to: wordEnd) { lineEnd(from: rest) } else {
-                    valueEnd(from: rest)
+                    beforeSeparator(valueEnd(from: rest))
                 }
             guard limit > rest, !isHarmless(rest..<limit, isProse: isProse) else { return .none }
             return finding(from: rest, to: limit)

@@ -6,6 +6,8 @@ import Patterns
 // (llvm.org/docs/LibFuzzer.html). The first byte chooses the style and the key; the rest are messages with 0xFF, which is in
 // no UTF-8 text, between them. A promise that is broken ends the process, and libFuzzer keeps the input.
 
+private let hexDigits = Array("0123456789abcdef".utf8)
+
 /// Ends the process with the sentence and the messages in question, unless `holds`.
 private func check(_ holds: Bool, _ promise: StaticString, _ texts: [[UInt8]]) {
     guard !holds else { return }
@@ -55,7 +57,8 @@ private struct Subject: ~Copyable {
         checkRecall(messages.prefix(8))
     }
 
-    /// Each message twice and then with other digits: what is recalled is what redacting, masking and learning say.
+    /// Each message twice and then with other digits, also hexadecimal ones: what is recalled is what redacting, masking and
+    /// learning say.
     private mutating func checkRecall(_ messages: ArraySlice<[UInt8]>) {
         var learning = PatternEngine(capacity: Self.capacity, style: style)
         for message in messages {
@@ -63,7 +66,11 @@ private struct Subject: ~Copyable {
                 byte &- UInt8(ascii: "0") < 10
                     ? UInt8(ascii: "0") + UInt8((Int(byte & 0x0F) * 7 + index) % 10) : byte
             }
-            for text in [message, message, other, message] {
+            let hexadecimal = message.enumerated().map { index, byte in
+                byte &- UInt8(ascii: "0") < 10 && byte != UInt8(ascii: "0") || byte &- UInt8(ascii: "a") < 6
+                    ? hexDigits[(Int(byte) * 7 + index) % 16] : byte
+            }
+            for text in [message, message, other, hexadecimal, message] {
                 text.withUnsafeBufferPointer { text in
                     if let recalled = learning.recall(text, epoch: 1) {
                         let redacted = engine.redact(text)

@@ -72,9 +72,28 @@ private struct EngineRig: ~Copyable {
             }
         }
 
+        /// Some of the small hexadecimal digits, or all, as any others.
+        private mutating func withOtherHexDigits(_ line: [UInt8]) -> [UInt8] {
+            let oneIn = Int.random(in: 1...6, using: &generator)
+            return line.enumerated().map { index, byte in
+                // The mark of a number keeps its figure, and words mostly keep their letters.
+                let isBesideLetter = [index - 1, index + 1].contains {
+                    line.indices.contains($0) && (UInt8(ascii: "g")...UInt8(ascii: "z")).contains(line[$0])
+                }
+                let isDigit = byte &- UInt8(ascii: "0") < 10 || byte &- UInt8(ascii: "a") < 6
+                guard isDigit, !isBesideLetter, Int.random(in: 0..<oneIn, using: &generator) == 0 else { return byte }
+                return Self.hexDigits.randomElement(using: &generator) ?? byte
+            }
+        }
+        private static let hexDigits = Array("0123456789abcdef".utf8)
+
         mutating func next() -> [UInt8] {
             if let again = kept.randomElement(using: &generator), Int.random(in: 0..<3, using: &generator) > 0 {
-                return Bool.random(using: &generator) ? again : withOtherDigits(again)
+                switch Int.random(in: 0..<4, using: &generator) {
+                case 0, 1: return again
+                case 2: return withOtherDigits(again)
+                default: return withOtherHexDigits(again)
+                }
             }
             let line: [UInt8]
             switch Int.random(in: 0..<6, using: &generator) {
@@ -130,6 +149,39 @@ private struct EngineRig: ~Copyable {
         ("\(times) 10:11:12 x", "25\(times.dropFirst(2)) 10:11:12 x", false),
         ("\(times) 10:11:12 x", "\(times) 10:11:75 x", false),
         ("ü 17 is not looked at", "ü 18 is not looked at", false),
+        // Identifiers: the forms that one stands for another in.
+        (
+            "request 0f3a9c1e-77aa-4b1c-9d2e-00c0ffee1234 took 17 ms",
+            "request b0b1b2b3-0000-4fff-8abc-123456789abc took 42 ms", true
+        ),
+        ("pulled 4f5e6a7b8c9d in 3 s", "pulled a0b1c2d3e4f5 in 9 s", true),
+        ("kept sha=4f5e6a7b8c9d0011", "kept sha=ffffffc900000000", true), ("[4f5e6a7b] up", "[a0b1c2d3] up", true),
+        ("4f5e6a7b: gone", "b1000000: gone", true), ("at 0x1a of x", "at 0xa1 of x", true),
+        ("at 0x1a2 of x", "at 0xabc of x", false),
+        (
+            "[12345.678901] mmc0: timeout, argument 0x1a2b3c4d", "[99999.000001] mmc0: timeout, argument 0x0000000a",
+            true
+        ),
+        ("took 4f5e6a7b, ERROR y", "took a0b1c2d3, ERROR y", true),
+        // Of another form or length.
+        ("pulled 4f5e6a7b8c9d in 3 s", "pulled a0b1c2d3e4f in 3 s", false), ("got 4f5e6a7b x", "got deadbeef x", false),
+        ("got 4f5e6a7b x", "got 12345678 x", false), ("got 4f5e6a7b x", "got 1234567d x", false),
+        ("got 4f5e6a7b x", "got 12345e67 x", false), ("got 4f5e6a7b x", "got 1d12d12d x", false),
+        ("got 4f5e6a7b x", "got 4F5E6A7B x", false), ("got 4f5e6a7b x", "got 4f5e-a7b x", false),
+        ("at 0x1a of x", "at 0x12 of x", false), ("at 0x1a of x", "at 0b1a of x", false),
+        (
+            "of 0f3a9c1e-77aa-4b1c-9d2e-00c0ffee1234 x", "of 12345678-77aa-4b1c-9d2e-00c0ffee1234 x", false
+        ),
+        (
+            "of 0f3a9c1e-77aa-4b1c-9d2e-00c0ffee1234 x", "of 0f3a9c1e-77aa-4b1c-9d2e00-c0ffee1234 x", false
+        ),
+        // Where what stands beside it asks, or might.
+        ("of 4f5e6afd 12 x", "of 4f5e6a7b 12 x", false), ("on 12 4f5e6a7b x", "on 12 dec4a7b1 x", false),
+        ("of  4f5e6a7b x", "of  a0b1c2d3 x", false), ("4f5e6a7b info: x", "4f5e6a7b1 info: x", false),
+        ("4f5e6a7b info: x", "4f5e6b7a info: x", false), ("token=4f5e6a7b x", "token=a0b1c2d3 x", false),
+        ("path /x/4f5e6a7b y", "path /x/a0b1c2d3 y", false),
+        ("a-4f5e6a7b y", "a-a0b1c2d3 y", false), ("ü 4f5e6a7b y", "ü a0b1c2d3 y", false),
+        ("{\"a\":\"4f5e6a7b\"}", "{\"a\":\"a0b1c2d3\"}", false),
     ]
 
     private static let times = (1...8).map { "10:11:1\($0)" }.joined(separator: " ")
@@ -143,6 +195,11 @@ private struct EngineRig: ~Copyable {
             "v6",
             "E1121 12:00:00.5", "x86_64", "01.03.2026", "3/1/26", "123456789:AAabcdefghijklmnopqrstuvwxyz01234",
             "17 of 12:30", "12:75", "now 10.0.0.299", "at 12:30 {\"a\":7}", "a=1 b=12:30 c=10.0.0.255",
+            "0f3a9c1e-77aa-4b1c-9d2e-00c0ffee1234", "0x00158d0001a2b3c4", "4f5e6a7b8c9d", "sha=9f86d081884c7d65",
+            "[4f5e6a7b]:",
+            "(4f5e6a7b, a0b1c2d3)", "12 4f5e6a7b", "Bearer 4f5e6a7b8c9d0011", "Mon 4f5e6a7b", "May 12ab34cd",
+            "4f5e6a7b ERROR",
+            "0 ERROR 4f5e6a7b", "4f5e6a7b error: x", "level=4f5e6a7b", "id '4f5e6a7b'", "4f5e6a7b4f5e6a7b 1234",
             "DE89 3704 0044 0532 0130 00", "3782 822463 10005", "key=\"4711\"", "wifi key=4711", "otp=123456",
         ]
 

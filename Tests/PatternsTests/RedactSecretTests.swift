@@ -43,6 +43,9 @@ import Testing
                 kept: "EndpointSuffix"
             ),
             PlantedSecret("Authorization: Bearer ", maker.random(9), kept: "Authorization: Bearer "),
+            // What looks like the first value is the name of the next one.
+            PlantedSecret("Authorization: Bearer  db_password: \"", maker.password(), "\" v1", kept: "\" v1"),
+            PlantedSecret("password: token: ", maker.random(24), " v1", kept: " v1"),
             PlantedSecret("authorization=Basic ", maker.random(16) + "=", " ok", kept: "authorization=Basic "),
             PlantedSecret(
                 "curl -H 'Authorization: token ",
