@@ -178,7 +178,7 @@ let package = Package(
         ),
         .testTarget(
             name: "RecordDecodingTests",
-            dependencies: ["RecordDecoding", "LogModel", "PipelineTesting"],
+            dependencies: ["RecordDecoding", "JSONBytes", "LogModel", "PipelineTesting"],
             exclude: ["Fixtures"]
         ),
         .testTarget(name: "SettingsTests", dependencies: ["Settings", "Admission", "LogModel"]),

@@ -249,6 +249,8 @@ struct ElementTape: ~Copyable {
     ///   there is no room.
     @inline(never)
     private static func follow(_ source: JSONSource, _ state: inout Run) -> Entry? {
+        // What stands behind a text begins with its mark. Further down both are texts.
+        guard state.last.isString == state.entries[state.like].isString else { return nil }
         // Of our own, so that it can live in registers.
         var run = state
         defer { state = run }

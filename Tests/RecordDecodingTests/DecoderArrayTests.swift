@@ -1,3 +1,4 @@
+import JSONBytes
 import LogModel
 import PipelineTesting
 import RecordDecoding
@@ -70,6 +71,36 @@ import Testing
             let decoded = decode(Array(body[..<end]))
             #expect(decoded.malformed != nil && decoded.records.isEmpty, "LOGBOOM_TEST_SEED=\(seed), cut at \(end)")
         }
+    }
+
+    @Test(arguments: SeededGenerator.seeds(fixed: 60, fresh: 20))
+    func `an array with any bytes changed is read only when it is JSON`(_ seed: UInt64) {
+        var random = SeededGenerator(seed: seed &+ 1)
+        let whole = Array(("[" + Self.objects(seed: seed).joined(separator: ",") + "]").utf8)
+        let bytes = Array("{}[],:\"\\ 1a-.".utf8)
+        for _ in 0..<400 {
+            var body = whole
+            for _ in 0..<Int.random(in: 1...2, using: &random) {
+                let place = Int.random(in: 1..<body.count, using: &random)
+                switch Int.random(in: 0..<3, using: &random) {
+                case 0: body[place] = bytes.randomElement(using: &random) ?? 0x20
+                case 1: body.insert(bytes.randomElement(using: &random) ?? 0x20, at: place)
+                default: if body.count > 2 { body.remove(at: place) }
+                }
+            }
+            let isJSON = body.withUnsafeBufferPointer { text in
+                do throws(JSONSyntaxError) { try JSONValidator.validate(text) } catch { return false }
+                return true
+            }
+            let text = String(decoding: body, as: UTF8.self)
+            #expect((decode(body).malformed == nil) == isJSON, "LOGBOOM_TEST_SEED=\(seed) \(text.debugDescription)")
+        }
+    }
+
+    @Test func `a mark too many behind a number is no end of a text`() {
+        let long = "and enough text behind that words can be compared"
+        let decoded = decode(#"[{"message":"a","level":"warn"},{"message":1","level":"warn","text":"\#(long)"}]"#)
+        #expect(decoded.malformed != nil)
     }
 
     @Test(arguments: ["[", "{\"logs\":["])
