@@ -1,4 +1,5 @@
 import Glibc
+import JSONBytes
 import LogModel
 import RecordDecoding
 
@@ -94,8 +95,24 @@ private func look(at record: LogRecord, _ digest: inout UInt64) {
     digest = digest &* 31 &+ UInt64(record.severity.map { Int($0.rawValue) + 1 } ?? 0)
 }
 
+/// Whether a body is an array of records on a path of ours; if so, whether it is JSON.
+private func isJSONArray(_ request: Request) -> Bool? {
+    let first = request.body.first { $0 != 0x20 && $0 != 0x0A && $0 != 0x0D && $0 != 0x09 }
+    guard first == UInt8(ascii: "["), request.contentType == nil,
+        request.route.path.utf8CodeUnitCount == IntakeRoute.table[0].path.utf8CodeUnitCount
+    else { return nil }
+    return request.body.withUnsafeBufferPointer { text in
+        do throws(JSONSyntaxError) { try JSONValidator.validate(text) } catch { return false }
+        return true
+    }
+}
+
 private func check(_ request: Request) {
     let outcome = run(request, used)
+    if let isJSON = isJSONArray(request) {
+        let isTaken = if case .success = outcome.result { true } else { false }
+        check(isTaken == isJSON, "an array is taken when it is JSON, and only then")
+    }
     switch outcome.result {
     case .success(let summary):
         check(summary.received == summary.accepted + summary.failed, "received is accepted and failed")
