@@ -38,6 +38,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var socket = AnswerSocket()
     /// How many connections without anything in front of HTTP take as much memory. The server's to change.
     var weight: Int
+    /// What stands in front of HTTP is not through with its handshake.
+    var isOpening: Bool { weight == HTTPServerBounds.openingConnectionWeight }
     private var context: ChannelHandlerContext?
     private var phase = Phase.reading
     private var reader: RequestReader

@@ -36,6 +36,8 @@ package final class HTTPServer: @unchecked Sendable {
     private var connections: [ConnectionHandler] = []
     /// Of all connections together: how many plain ones would take as much memory.
     private var connectionWeight = 0
+    /// Of it, what those have whose handshake is under way.
+    private var openingWeight = 0
     private var order: UInt64 = 0
     /// Connections that hold part of a body and may not read on until there is room, the one waiting longest first.
     private var waiting: [ConnectionHandler] = []
@@ -178,11 +180,13 @@ package final class HTTPServer: @unchecked Sendable {
     // MARK: Connections (on the loop)
 
     /// Takes a connection on; false when it has to go at once. At the bound the one that was idle longest makes room: a client
-    /// that keeps connections it does not use must not keep out one that has something to say.
+    /// that keeps connections it does not use must not keep out one that has something to say. Handshakes under way that take more
+    /// than half of the places push out each other: a flood of them no sender who is known.
     func connectionOpened(_ connection: ConnectionHandler) -> Bool {
         guard !isClosed else { return false }
         while connectionWeight + connection.weight > bounds.connectionCountMax {
-            guard let oldest = longestIdle() else {
+            let isFlood = connection.isOpening && openingWeight + connection.weight > bounds.connectionCountMax / 2
+            guard let oldest = longestIdle(where: { !isFlood || $0.isOpening }) ?? longestIdle() else {
                 figures.connectionRefusedCount += 1
                 return false
             }
@@ -194,6 +198,7 @@ package final class HTTPServer: @unchecked Sendable {
         connection.index = connections.count
         connections.append(connection)
         connectionWeight += connection.weight
+        if connection.isOpening { openingWeight += connection.weight }
         figures.connectionCount = connections.count
         figures.connectionOpenedCount += 1
         sweepLater()
@@ -202,14 +207,17 @@ package final class HTTPServer: @unchecked Sendable {
 
     /// The handshake of a connection is done: it takes less from now on.
     func opened(_ connection: ConnectionHandler) {
-        if connection.index != nil { connectionWeight -= connection.weight - HTTPServerBounds.wrappedConnectionWeight }
+        if connection.index != nil {
+            connectionWeight -= connection.weight - HTTPServerBounds.wrappedConnectionWeight
+            if connection.isOpening { openingWeight -= connection.weight }
+        }
         connection.weight = HTTPServerBounds.wrappedConnectionWeight
     }
 
     /// Some thousand comparisons, for each connection past the bound: less than accepting it costs.
-    private func longestIdle() -> ConnectionHandler? {
+    private func longestIdle(where isAsked: (ConnectionHandler) -> Bool = { _ in true }) -> ConnectionHandler? {
         var oldest: ConnectionHandler?
-        for connection in connections where connection.isIdle {
+        for connection in connections where connection.isIdle && isAsked(connection) {
             if let known = oldest, known.idleOrder < connection.idleOrder { continue }
             oldest = connection
         }
@@ -221,6 +229,7 @@ package final class HTTPServer: @unchecked Sendable {
         guard let index = connection.index else { return }
         connection.index = nil
         connectionWeight -= connection.weight
+        if connection.isOpening { openingWeight -= connection.weight }
         unblocked(connection)
         let last = connections.removeLast()
         if last !== connection {

@@ -32,6 +32,29 @@ import Testing
         #expect(figures.connectionRefusedCount == 0)
     }
 
+    @Test func `a flood of handshakes takes no place from a sender whose own is done`() throws {
+        let server = try TestServer(
+            bounds { $0.connectionCountMax = 24 },
+            wrap: { channel in
+                // A handshake is done when the first bytes come.
+                try channel.pipeline.syncOperations.addHandler(FirstBytes())
+            }
+        )
+        let sender = try server.connect()
+        #expect(try sender.send("GET", "/x").status == 200)
+        // Each comes after the sender's last request, so that one was idle for longest.
+        var flood: [HTTPTestConnection] = []
+        for count in 1...12 {
+            flood.append(try server.connect())
+            try server.wait("the flood to be taken on") { $0.connectionOpenedCount == count + 1 }
+        }
+        #expect(try server.figures.connectionEvictedCount == 10)
+        #expect(try sender.send("GET", "/x").status == 200)
+        #expect(flood[9].isAtEnd())
+        // One of them that is meant is served.
+        #expect(try flood[11].send("GET", "/x").status == 200)
+    }
+
     @Test func `a wrapped connection counts for ten until its handshake is done, then for four`() throws {
         let server = try TestServer(
             bounds { $0.connectionCountMax = 24 },
