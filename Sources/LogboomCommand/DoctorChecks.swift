@@ -197,7 +197,10 @@ struct DoctorChecks {
             ),
             ("refused", "nobody listens there: is PostgreSQL running, and does listen_addresses name that address?"),
             ("57P01", "the server was stopped: is PostgreSQL running? see systemctl status postgresql there"),
-            ("57P03", "the server is starting or stopping: it is tried again by itself"),
+            (
+                "57P03",
+                "the server is starting or stopping: it is tried again by itself; if this stays, is PostgreSQL running?"
+            ),
             (
                 "closed the connection",
                 "the server went away: is PostgreSQL running? see systemctl status postgresql there"
