@@ -7,8 +7,7 @@ internal import LogModel
 /// A message is found by its shape, every digit taken for 0, and compared byte for byte with the one that was kept. Digits may
 /// differ where ``DigitConditions`` says that no rule asked for their value, and have to lie in the same ranges where one
 /// did. A message with identifiers in it is kept with those digits open too (``HexShape``). So a hit says what all the rules
-/// would have said. Holds only messages in which no secret was found, because the
-/// caller says what may be kept.
+/// would have said. Holds only messages in which no secret was found, because the caller says what may be kept.
 ///
 /// Two tables, for short messages and for longer ones up to ``messageByteCountMax``: together 512 KiB and at most
 /// 4 MiB once there are thousands of patterns (``makeRoom(forPatterns:)``), touched as they are used.
@@ -77,12 +76,7 @@ struct RecentMessages {
     /// What was remembered of this message or of one like it. `hash` is ``TextHash/hashShape(_:_:)`` of it, and it
     /// ``fits(_:)``.
     @inline(__always)
-    func find(_ message: ByteView, hash: UInt64) -> Entry? {
-        find(message, hash: hash, form: .plain)
-    }
-
-    @inline(__always)
-    func find(_ message: ByteView, hash: UInt64, form: Form) -> Entry? {
+    func find(_ message: ByteView, hash: UInt64, form: Form = .plain) -> Entry? {
         message.count <= Self.shortByteCountMax
             ? short.find(message, hash: hash, form) : long.find(message, hash: hash, form)
     }

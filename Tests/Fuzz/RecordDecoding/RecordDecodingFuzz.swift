@@ -99,7 +99,7 @@ private func look(at record: LogRecord, _ digest: inout UInt64) {
 private func isJSONArray(_ request: Request) -> Bool? {
     let first = request.body.first { $0 != 0x20 && $0 != 0x0A && $0 != 0x0D && $0 != 0x09 }
     guard first == UInt8(ascii: "["), request.contentType == nil,
-        request.route.path.utf8CodeUnitCount == IntakeRoute.table[0].path.utf8CodeUnitCount
+        request.route.path.description == IntakeRoute.table[0].path.description
     else { return nil }
     return request.body.withUnsafeBufferPointer { text in
         do throws(JSONSyntaxError) { try JSONValidator.validate(text) } catch { return false }
