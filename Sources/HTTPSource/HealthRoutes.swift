@@ -18,13 +18,27 @@ extension Routes {
         var detail: String
     }
 
-    private func checks(_ store: StoreStatus?) -> [Check] {
+    /// Of `GET /health`: whether the store answered, and if not, why.
+    private typealias Store = Result<StoreStatus, SinkError>
+
+    /// What went wrong at the store, the newest first. The lane alone knows of it only when it has something to write.
+    private func lastError(_ store: Store) -> String {
+        guard case .failure(let failure) = store else { return storeLane.lastError?.description ?? "" }
+        // "No answer yet" is less than what the lane may have heard.
+        if failure.code == Self.noAnswer.code, let known = storeLane.lastError { return known.description }
+        return failure.description
+    }
+
+    private func checks(_ store: Store) -> [Check] {
         var checks: [Check] = []
+        let status = try? store.get()
         for runner in collector.lanes {
-            let isAway = runner.lane.phase == .away || runner.id == .store && store?.isConnected != true
+            let isStore = runner.id == .store
+            let isAway = runner.lane.phase == .away || isStore && status == nil
+            let error = isStore ? lastError(store) : runner.lastError?.description ?? ""
             let detail =
                 isAway
-                ? "\(runner.sink.name) is away; batches go to the spool. \(runner.lastError?.description ?? "")"
+                ? "\(runner.sink.name) is away; batches go to the spool. \(error)"
                 : "\(runner.sink.name) takes batches"
             checks.append(Check(name: runner.id.rawValue, status: isAway ? .degraded : .healthy, detail: detail))
         }
@@ -91,27 +105,42 @@ extension Routes {
         return Check(name: "certificate", status: rest < 14 * 86_400 ? .degraded : .healthy, detail: detail)
     }
 
+    private static let noAnswer = SinkError(
+        .transient,
+        code: "TIMEOUT",
+        "ask the store for a sign of life: TIMEOUT: no answer within 1.5 s"
+    )
+
     /// The store's state, asked for on its own connection, at most once a second, and waited for at most 1.5 s.
-    private func withStoreStatus(_ use: @escaping (StoreStatus?) -> Void) {
+    private func withStoreStatus(_ use: @escaping (Store) -> Void) {
         if let known = storeStatus, scheduler.now.since(known.at) < .seconds(1) { return use(known.status) }
         // One answer, whichever comes first: the store's or the end of patience.
-        let pending = LoopConfined(OneAnswer(use))
+        let pending = StoreAnswer(use)
+        let confined = LoopConfined(pending)
+        scheduler.schedule(at: scheduler.now.advanced(by: .milliseconds(1500))) {
+            confined.value.give(.failure(Self.noAnswer))
+        }
+        // A store that is silent for long is asked once, however often we are: questions wait for each other there.
+        let isAsked = !waitingForStore.isEmpty
+        waitingForStore.removeAll { $0.isGiven }
+        waitingForStore.append(pending)
+        guard !isAsked else { return }
         reader.status { result in
             self.scheduleBack {
-                let status = try? result.get()
-                self.storeStatus = (status, self.scheduler.now)
-                pending.value.give(status)
+                self.storeStatus = (result, self.scheduler.now)
+                let waiting = self.waitingForStore
+                self.waitingForStore = []
+                for answer in waiting { answer.give(result) }
             }
         }
-        scheduler.schedule(at: scheduler.now.advanced(by: .milliseconds(1500))) { pending.value.give(nil) }
     }
 
     /// `GET /health`: the whole report.
     func health(_ responder: Responder) {
-        withStoreStatus { status in self.answer(responder, self.healthAnswer(status)) }
+        withStoreStatus { store in self.answer(responder, self.healthAnswer(store)) }
     }
 
-    private func healthAnswer(_ store: StoreStatus?) -> HTTPAnswer {
+    private func healthAnswer(_ store: Store) -> HTTPAnswer {
         let checks = checks(store)
         let worst: Health =
             checks.contains { $0.status == .unhealthy }
@@ -173,31 +202,32 @@ extension Routes {
 
     /// `GET /health/db`: 503 when the database is not reachable, as monitoring by status code expects.
     func databaseHealth(_ responder: Responder) {
-        withStoreStatus { status in
+        withStoreStatus { store in
             var writer = JSONWriter()
-            self.writeDatabase(status, to: &writer)
+            self.writeDatabase(store, to: &writer)
             writer.endLine()
-            let isConnected = status?.isConnected == true
+            let isConnected = (try? store.get()) != nil
             self.answer(responder, HTTPAnswer(isConnected ? .ok : .serviceUnavailable, body: writer.bytes))
         }
     }
 
-    private func writeDatabase(_ store: StoreStatus?, to writer: inout JSONWriter) {
+    private func writeDatabase(_ store: Store, to writer: inout JSONWriter) {
         let lane = storeLane.lane
-        let isConnected = store?.isConnected == true
+        let status = try? store.get()
+        let isConnected = status != nil
         writer.beginObject()
         writer.field("kind", facts.storeName)
         writer.field("state", isConnected ? (lane.phase == .away ? "recovering" : "connected") : "away")
         writer.key("connected")
         writer.bool(isConnected)
-        writer.field("server_version", store?.serverVersion ?? "")
+        writer.field("server_version", status?.serverVersion ?? "")
         writer.key("latency_ms")
-        if let latency = store?.latency {
-            writer.number((latency.seconds * 1000).rounded(toPlaces: 3))
+        if let status {
+            writer.number((status.latency.seconds * 1000).rounded(toPlaces: 3))
         } else {
             writer.null()
         }
-        writer.field("last_error", storeLane.lastError?.description ?? "")
+        writer.field("last_error", lastError(store))
         writer.field("attempts", lane.attempts)
         writer.key("next_retry_s")
         if let retry = lane.nextRetry {
@@ -231,11 +261,12 @@ extension Routes {
 }
 
 /// Gives the first of several answers and drops the rest.
-private final class OneAnswer<Value> {
-    private var use: ((Value) -> Void)?
-    init(_ use: @escaping (Value) -> Void) { self.use = use }
-    func give(_ value: Value) {
-        use?(value)
+final class StoreAnswer {
+    private var use: ((Result<StoreStatus, SinkError>) -> Void)?
+    init(_ use: @escaping (Result<StoreStatus, SinkError>) -> Void) { self.use = use }
+    var isGiven: Bool { use == nil }
+    func give(_ answer: Result<StoreStatus, SinkError>) {
+        use?(answer)
         use = nil
     }
 }

@@ -131,7 +131,9 @@ package final class Routes: RequestHandler, @unchecked Sendable {
     /// Requests with an `Idempotency-Key`, and who sent one again while the first was under way.
     var requestKeys = RequestKeys<RememberedAnswer>()
     var waitingForKey: [StreamID: [Responder]] = [:]
-    var storeStatus: (status: StoreStatus?, at: MonotonicTime)?
+    var storeStatus: (status: Result<StoreStatus, SinkError>, at: MonotonicTime)?
+    /// Who waits for the store's state. One question is under way while there is one of them or more.
+    var waitingForStore: [StoreAnswer] = []
 
     package init(
         collector: Collector,

@@ -208,6 +208,10 @@ struct DoctorChecks {
             ("could not translate", "the name in POSTGRES_HOST is not known: try the address"),
             ("No such file", "there is no socket in the folder of POSTGRES_HOST: is PostgreSQL running?"),
             ("timeout", "no answer from that address: is it right, and does a firewall let port 5432 through?"),
+            (
+                "TIMEOUT",
+                "no answer in time: is the server busy, is POSTGRES_HOST right, does a firewall stand between?"
+            ),
         ]
         return known.first { error.contains($0.mark) }?.advice
             ?? "see POSTGRES_HOST and its neighbours in logboom config; what waits for the server is kept meanwhile"

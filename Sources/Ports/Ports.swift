@@ -289,15 +289,14 @@ package struct PatternRow: Sendable, Equatable {
     }
 }
 
-/// What `/health/db` says of the store.
+/// What a store says of itself when it answers.
 package struct StoreStatus: Sendable {
-    package var isConnected: Bool
-    /// e.g. `15.18`; empty when it was never reached.
+    /// e.g. `15.18`.
     package var serverVersion: String
-    package var latency: Duration?
+    /// How long it took to answer a question about nothing.
+    package var latency: Duration
 
-    package init(isConnected: Bool, serverVersion: String, latency: Duration?) {
-        self.isConnected = isConnected
+    package init(serverVersion: String, latency: Duration) {
         self.serverVersion = serverVersion
         self.latency = latency
     }
@@ -306,5 +305,6 @@ package struct StoreStatus: Sendable {
 /// Answers questions about what is stored, on a connection that never holds up writing.
 package protocol PatternReader: Sendable {
     func patterns(_ query: PatternQuery, completion: @escaping @Sendable (Result<[PatternRow], SinkError>) -> Void)
+    /// Asks for a sign of life; a store that cannot be reached is a failure that says why.
     func status(completion: @escaping @Sendable (Result<StoreStatus, SinkError>) -> Void)
 }

@@ -8,7 +8,8 @@ internal import PostgresClient
 /// question never holds up writing.
 ///
 /// The session is opened by the first question. With `poolMax` of two or more it is kept for the next one, and renewed when
-/// it was idle for a minute; below that it is closed after each answer. Puts no schema in place: the sink does.
+/// it was idle for a minute; below that it is closed after each answer. A kept session that turns out to be over says nothing
+/// of the server as it is now: the question is asked once more, on a new one. Puts no schema in place: the sink does.
 package final class PostgresReader: PatternReader {
     private let thread = BlockingThread(name: "postgres-read")
     private let session: ReadSession
@@ -27,9 +28,10 @@ package final class PostgresReader: PatternReader {
         }
     }
 
-    /// Never fails: a server that cannot be reached is the answer `isConnected` false.
     package func status(completion: @escaping @Sendable (Result<StoreStatus, SinkError>) -> Void) {
-        thread.perform { [session] in completion(.success(session.status())) }
+        thread.perform { [session] in
+            completion(Result { () throws(SinkError) in try session.status() })
+        }
     }
 
     /// Closes the session if no question came for a minute; for a periodic task of the daemon.
@@ -73,9 +75,7 @@ private final class ReadSession: @unchecked Sendable {
 
     func patterns(_ query: PatternQuery) throws(SinkError) -> [PatternRow] {
         let statement = Self.statement(query)
-        do throws(PostgresError) {
-            let connection = try connected()
-            defer { settle() }
+        return try ask { connection throws(PostgresError) in
             let result = try connection.execute(statement.text, statement.parameters, action: "read patterns")
             var rows: [PatternRow] = []
             for row in 0..<result.rowCount {
@@ -93,21 +93,41 @@ private final class ReadSession: @unchecked Sendable {
                 )
             }
             return rows
-        } catch {
-            throw SinkError(error, .preparing)
         }
     }
 
-    func status() -> StoreStatus {
-        do throws(PostgresError) {
-            let connection = try connected()
-            defer { settle() }
+    func status() throws(SinkError) -> StoreStatus {
+        try ask { connection throws(PostgresError) in
             let start = ContinuousClock.now
             _ = try connection.run("SELECT 1", action: "ask for a sign of life")
             let version = connection.serverVersion.prefix { $0 != " " }
-            return StoreStatus(isConnected: true, serverVersion: String(version), latency: ContinuousClock.now - start)
+            return StoreStatus(serverVersion: String(version), latency: ContinuousClock.now - start)
+        }
+    }
+
+    /// Asks on the kept session, or on a new one when there is none or it ended meanwhile.
+    private func ask<Answer>(
+        _ question: (Connection) throws(PostgresError) -> Answer
+    ) throws(SinkError) -> Answer {
+        closeWhenIdle()
+        lastUse = ContinuousClock.now
+        defer { settle() }
+        do throws(PostgresError) {
+            if let kept = connection, kept.isUsable {
+                do throws(PostgresError) {
+                    return try question(kept)
+                } catch {
+                    // No second time for one that waited in vain: its patience is spent.
+                    guard error.endsConnection, error.kind != .timeout else { throw error }
+                }
+            }
+            connection = nil
+            let fresh = try Connection(settings.connectionParameters(lifeline))
+            _ = try fresh.run("SET default_transaction_read_only = on", action: "begin a read-only session")
+            connection = fresh
+            return try question(fresh)
         } catch {
-            return StoreStatus(isConnected: false, serverVersion: "", latency: nil)
+            throw SinkError(error, .preparing)
         }
     }
 
@@ -117,17 +137,6 @@ private final class ReadSession: @unchecked Sendable {
 
     func disconnect() {
         connection = nil
-    }
-
-    private func connected() throws(PostgresError) -> Connection {
-        closeWhenIdle()
-        lastUse = ContinuousClock.now
-        if let connection, connection.isUsable { return connection }
-        connection = nil
-        let fresh = try Connection(settings.connectionParameters(lifeline))
-        _ = try fresh.run("SET default_transaction_read_only = on", action: "begin a read-only session")
-        connection = fresh
-        return fresh
     }
 
     private func settle() {

@@ -44,7 +44,6 @@ package final class EmbeddedReader: PatternReader {
         read(completion) { connection throws(SQLiteError) in
             _ = try connection.integer("SELECT count(*) FROM delivery_progress")
             return StoreStatus(
-                isConnected: true,
                 serverVersion: "SQLite \(Connection.libraryVersion)",
                 latency: start.duration(to: .now)
             )

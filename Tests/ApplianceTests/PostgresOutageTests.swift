@@ -41,6 +41,28 @@ struct PostgresOutageTests {
         #expect(try database.total() == 42)
     }
 
+    @Test func `with nothing to write the health report says all the same why PostgreSQL is away`() throws {
+        let cluster = try cluster()
+        let database = try TestDatabase(cluster)
+        let daemon = try DaemonProcess(database.settings())
+        try daemon.postRecords(1, level: "ERROR")
+        try daemon.waitUntilDelivered()
+        #expect(try daemon.get("/health").string("database.last_error") == "")
+        try cluster.stop(mode: .fast)
+        do {
+            defer { try? cluster.start() }
+            try Wait.until("/health to see it") { try daemon.get("/health").string("status") == "degraded" }
+            #expect(try daemon.get("/stats").integer("lanes.store.failures") == 0)
+            // The server is a socket here, and nobody holds it any more.
+            let reason = try daemon.get("/health/db").string("last_error")
+            #expect(reason?.contains("CONNECT: ") == true, "\(reason ?? "none")")
+            #expect(try daemon.get("/health").text.contains("batches go to the spool. connect in PostgreSQL"))
+        }
+        try Wait.until("/health to be well") { try daemon.get("/health").string("status") == "healthy" }
+        #expect(try daemon.get("/health/db").string("last_error") == "")
+        try expectOrderlyEnd(daemon)
+    }
+
     @Test(arguments: [PostgresCluster.StopMode.fast, .immediate])
     func `PostgreSQL stopped under load costs no count and repeats none`(_ mode: PostgresCluster.StopMode) throws {
         let cluster = try cluster()

@@ -223,8 +223,8 @@ private func json(_ text: String) throws -> JSONValue {
     }
 
     @Test(arguments: [
-        "28P01", "3D000", "42501", "ECONNREFUSED", "could not translate host name", "timeout expired", "57P01", "57P03",
-        "server closed the connection unexpectedly",
+        "28P01", "3D000", "42501", "ECONNREFUSED", "could not translate host name", "timeout expired", "TIMEOUT",
+        "57P01", "57P03", "server closed the connection unexpectedly",
     ])
     func `errors of a connection have advice of their own`(error: String) {
         #expect(DoctorChecks.adviceToConnect("connect: \(error)") != DoctorChecks.adviceToConnect("something else"))
