@@ -189,7 +189,7 @@ let package = Package(
         .testTarget(name: "ArchitectureTests"),
         .testTarget(
             name: "ApplianceTests",
-            dependencies: ["JSONBytes", "LogModel", "PipelineTesting", "Logboomd", "LogboomCommand"]
+            dependencies: ["JSONBytes", "LogModel", "CShims", "PipelineTesting", "Logboomd", "LogboomCommand"]
         ),
     ],
     swiftLanguageModes: [.v6]

@@ -3,9 +3,11 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/timex.h>
@@ -34,6 +36,47 @@ void logboom_return_large_blocks(void) {
 }
 
 void logboom_trim_heap(void) { malloc_trim(0); }
+
+static int has_text_relocations(const struct dl_phdr_info *object) {
+    for (int index = 0; index < object->dlpi_phnum; index++) {
+        const ElfW(Phdr) *header = &object->dlpi_phdr[index];
+        if (header->p_type != PT_DYNAMIC) continue;
+        for (const ElfW(Dyn) *entry = (const ElfW(Dyn) *)(object->dlpi_addr + header->p_vaddr); entry->d_tag != DT_NULL; entry++) {
+            if (entry->d_tag == DT_TEXTREL || (entry->d_tag == DT_FLAGS && (entry->d_un.d_val & DF_TEXTREL))) return 1;
+        }
+    }
+    return 0;
+}
+
+static int release_object_pages(struct dl_phdr_info *object, size_t size, void *page_mask) {
+    (void)size;
+    const ElfW(Addr) mask = *(const ElfW(Addr) *)page_mask;
+    // The kernel's own (vdso(7)) is no file, and its few pages are nobody's.
+    if ((const void *)object->dlpi_phdr >= (const void *)getauxval(AT_SYSINFO_EHDR) &&
+        (const char *)object->dlpi_phdr < (const char *)getauxval(AT_SYSINFO_EHDR) + 4096) return 0;
+    if (has_text_relocations(object)) return 0;
+    for (int index = 0; index < object->dlpi_phnum; index++) {
+        const ElfW(Phdr) *header = &object->dlpi_phdr[index];
+        if (header->p_type != PT_LOAD || (header->p_flags & PF_W)) continue;
+        ElfW(Addr) begin = (object->dlpi_addr + header->p_vaddr) & mask;
+        ElfW(Addr) end = (object->dlpi_addr + header->p_vaddr + header->p_filesz + ~mask) & mask;
+        // A page that two segments share belongs to the later one, which was mapped over it; they stand in rising order.
+        for (int later = index + 1; later < object->dlpi_phnum; later++) {
+            if (object->dlpi_phdr[later].p_type != PT_LOAD) continue;
+            ElfW(Addr) next = (object->dlpi_addr + object->dlpi_phdr[later].p_vaddr) & mask;
+            if (next < end) end = next;
+            break;
+        }
+        if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void logboom_release_program_pages(void) {
+    ElfW(Addr) mask = ~((ElfW(Addr))sysconf(_SC_PAGESIZE) - 1);
+    // Not /proc/self/maps, which would show a library half mapped while another thread opens it: here are those alone that are there whole.
+    dl_iterate_phdr(release_object_pages, &mask);
+}
 
 int logboom_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 

@@ -321,7 +321,7 @@ final class Daemon: @unchecked Sendable {
         )
         SystemdNotify.ready(status: "starting")
         // Five seconds: sessions are open by then, and what began them is no longer needed.
-        loop.scheduleTask(in: .seconds(5)) { ProcessMemory.releaseCodePages() }
+        loop.scheduleTask(in: .seconds(5)) { logboom_release_program_pages() }
         loop.execute { [self] in
             housekeep()
             feedWatchdog()
@@ -445,7 +445,7 @@ final class Daemon: @unchecked Sendable {
         } else if cleaningCount > 0 {
             cleaningCount -= 1
             logboom_trim_heap()
-            ProcessMemory.releaseCodePages()
+            logboom_release_program_pages()
         }
         burstBefore = burst
         // With POSTGRES_POOL_MIN=1 the second session, which reads, is closed when nobody asked for a minute.

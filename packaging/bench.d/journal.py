@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-from process import cpu_seconds, end, fields
+from process import IDLE_AFTER, cpu_seconds, end, fields
 
 TOOL = "/lib/systemd/systemd-journal-remote"
 
@@ -133,7 +133,7 @@ for _ in range(options.runs):
         cpu = cpu_seconds(daemon.process.pid)
         peak = fields(daemon.proc + "/status")
         daemon.ask("/flush", "POST")
-        time.sleep(5)
+        time.sleep(IDLE_AFTER)
         before = daemon.wakeups(), cpu_seconds(daemon.process.pid)
         time.sleep(10)
         wakeups = (daemon.wakeups() - before[0]) / 10

@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.request
 
-from process import cpu_seconds, end, fields
+from process import IDLE_AFTER, cpu_seconds, end, fields
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONNECTIONS = 16
@@ -125,10 +125,10 @@ def wrk(port, path, batch, seed, has_errors):
 def idle():
     daemon = Daemon()
     try:
-        time.sleep(5)
+        time.sleep(IDLE_AFTER)
         memory = fields(daemon.proc + "/smaps_rollup")
         cpu, switches, began = cpu_seconds(daemon.process.pid), daemon.context_switches(), time.monotonic()
-        time.sleep(5)
+        time.sleep(20)
         elapsed = time.monotonic() - began
         return {
             "rss": memory["Rss"] / 1024, "anonymous": memory["Anonymous"] / 1024, "pss": memory["Pss"] / 1024,
@@ -231,14 +231,14 @@ def main():
 
     if options.what in ("idle", "all"):
         runs = [idle() for _ in range(options.runs)]
-        print("\n| idle, 5 s after start, PostgreSQL connected, spool open | RSS MB | anonymous MB | PSS MB | threads "
+        print(f"\n| idle, {IDLE_AFTER} s after start, PostgreSQL connected, spool open | RSS MB | anonymous MB | PSS MB | threads "
               "| wake-ups/s | CPU ms/s |")
         print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
         print(f"| logboomd | {middle(runs, 'rss'):.1f} | {middle(runs, 'anonymous'):.1f} | {middle(runs, 'pss'):.1f} "
               f"| {middle(runs, 'threads'):.0f} | {middle(runs, 'wakeups'):.1f} | {middle(runs, 'cpu_ms'):.2f} |",
               flush=True)
-        marks.append(("idle RSS at most 20 MB", middle(runs, "rss") <= 20))
-        marks.append(("idle anonymous memory at most 6 MB", middle(runs, "anonymous") <= 6))
+        marks.append(("idle RSS at most 16 MB", middle(runs, "rss") <= 16))
+        marks.append(("idle anonymous memory at most 4 MB", middle(runs, "anonymous") <= 4))
 
     rows = []
     if options.what in ("single", "all"):

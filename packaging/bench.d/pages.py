@@ -7,7 +7,7 @@ library's groups begin where it was mapped, as its parts are aligned to 64 KiB o
 of 16 KiB had 4.8 MB where this says 4.9, and both had 3.9 with pages of 4 KiB.
 
 The daemon runs as it does freshly installed: the embedded store, a journal of some hundred patterns, a few posts; then a second
-start, which knows the patterns, measured 12 s later, as packaging/test-appliance does.
+start, which knows the patterns, measured 12 s later.
 """
 
 import argparse

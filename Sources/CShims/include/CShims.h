@@ -18,6 +18,11 @@ void logboom_return_large_blocks(void);
 /// malloc_trim(3): gives free pages back to the system.
 void logboom_trim_heap(void);
 
+/// Tells the kernel that the pages of the program and of its libraries that hold only what stands in their files may go. They come back from
+/// the page cache when they are next needed, a few microseconds a page. Never takes a page that was written, by a relocation or by us:
+/// only segments that their file does not let anybody write, of objects without text relocations (elf(5)).
+void logboom_release_program_pages(void);
+
 /// From now on, a page of a mapped file that cannot be read (the file was cut short, the disk gives an error) reads as zeros on the
 /// calling thread instead of ending the process (SIGBUS, mmap(2)); on all others it still does. 0, or an errno.
 int logboom_survive_lost_pages(void);
