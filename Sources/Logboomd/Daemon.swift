@@ -448,8 +448,10 @@ final class Daemon: @unchecked Sendable {
             logboom_release_program_pages()
         }
         burstBefore = burst
-        // With POSTGRES_POOL_MIN=1 the second session, which reads, is closed when nobody asked for a minute.
         housekeepingCount += 1
+        // And every ten minutes what ran once since and not again: a reconnection, somebody's question.
+        if housekeepingCount.isMultiple(of: 60) { logboom_release_program_pages() }
+        // With POSTGRES_POOL_MIN=1 the second session, which reads, is closed when nobody asked for a minute.
         if housekeepingCount.isMultiple(of: 6), let postgres = loaded.settings.postgres, postgres.poolMin < 2 {
             closeReaderWhenIdle()
         }

@@ -72,7 +72,7 @@ class Daemon:
         return json.loads(self.ask("/stats"))
 
     def control(self, what):
-        # Answers of the service manager's side are read away, or the socket would fill.
+        # What the daemon reports is read away, or the socket would fill and hold it up.
         self.notify.setblocking(False)
         try:
             while self.notify.recv(4096):
