@@ -95,24 +95,36 @@ $swift_help"
     install_packages "for the Swift in $bin" ${packages[@]+"${packages[@]}"}
 }
 
-# The flags of the binaries we ship: no shared Swift library to load, no symbols, compact relocations.
-# They cost nothing at run time and a good part of the resident file pages (docs/benchmarks.md).
+# What the binaries we ship are built with on every processor: no symbols, and each function a section of its own, so that the linker
+# leaves out what nobody calls and puts what runs side by side.
 # The run-time check for overlapping access, which debug builds keep in all code, is a tenth of a small request in SwiftNIO.
-# Each function is a section of its own, so that the linker leaves out what nobody calls and puts what runs side by side.
+# Swift's static library exports every public symbol of a program for others to load (static-stdlib-args.lnk); nobody does,
+# and the dynamic linker would read the 2 MB of their names at each start.
+shipped_flags() {
+    printf '%s\n' -Xswiftc -enforce-exclusivity=unchecked -Xswiftc -Xfrontend -Xswiftc -function-sections \
+        -Xlinker -s -Xlinker --no-export-dynamic
+}
+
+# And where lld links: compact relocations, constants apart from data, functions in the order of use
+# (docs/decisions/0016-code-in-order-of-use.md).
+lld_flags() {
+    printf '%s\n' -Xlinker -z -Xlinker pack-relative-relocs -Xlinker "--script=$root/packaging/sections.ld" \
+        -Xlinker "--symbol-ordering-file=$root/packaging/code-order.txt" -Xlinker --no-warn-symbol-ordering
+}
+
+# The flags of the binaries we ship: the above, and no shared Swift library to load.
+# They cost nothing at run time and a good part of the resident file pages (docs/benchmarks.md).
 release_flags() {
     local bin
     bin=$(dirname "$(readlink -f "$(command -v swift)")")
-    printf '%s\n' -c release -Xswiftc -enforce-exclusivity=unchecked -Xswiftc -Xfrontend -Xswiftc -function-sections
+    printf '%s\n' -c release
+    shipped_flags
     if [ -d "$bin/../lib/swift_static" ]; then
         printf '%s\n' --static-swift-stdlib
     fi
-    # Swift's static library exports every public symbol of a program for others to load (static-stdlib-args.lnk); nobody does,
-    # and the dynamic linker would read the 2 MB of their names at each start.
-    printf '%s\n' -Xlinker -s -Xlinker --no-export-dynamic
     if [ -x "$bin/ld.lld" ] || command -v ld.lld >/dev/null 2>&1; then
-        printf '%s\n' -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs \
-            -Xlinker "--script=$root/packaging/sections.ld" \
-            -Xlinker "--symbol-ordering-file=$root/packaging/code-order.txt" -Xlinker --no-warn-symbol-ordering
+        printf '%s\n' -Xswiftc -use-ld=lld
+        lld_flags
     fi
 }
 
