@@ -54,6 +54,7 @@ extension MessageReader {
                     colons += 1
                     next += 1
                 } else if !byteClass(next + 1).touches(.hexDigit) {
+                    if isPlaceholder(at: next + 1) { return 0 }
                     // A colon after the address, as in `from fe80::1: refused`.
                     colons -= 1
                     break
@@ -75,8 +76,7 @@ extension MessageReader {
             return tail
         }
         guard next - groupStart <= 4, !isWord(next) else { return 0 }
-        // `8abc::<NUM>` was `8abc::100100758`: no address then, so none when the template comes back.
-        if groupStart == next, byte(next) == UInt8(ascii: "<") || byte(next) == UInt8(ascii: "{") { return 0 }
+        if groupStart == next, isPlaceholder(at: next) { return 0 }
         if byte(next) == UInt8(ascii: "%"), isWord(next + 1) {
             next = endOfRun(of: .word, from: next + 1)
         }
@@ -93,11 +93,23 @@ extension MessageReader {
         while byteClass(next).touches(.hexDigit), byteClass(next + 1).touches(.hexDigit), pairs < 64 {
             pairs += 1
             next += 2
-            guard byte(next) == separator, byteClass(next + 1).touches(.hexDigit) else { break }
+            guard byte(next) == separator else { break }
+            guard byteClass(next + 1).touches(.hexDigit) else {
+                if isPlaceholder(at: next + 1) { return .literal(to: start) }
+                break
+            }
             next += 1
         }
         guard pairs >= 6, !isWord(next), byteClass(next - 1).touches(.hexDigit) else { return .literal(to: start) }
         return .value(pairs == 6 || pairs == 8 ? .mac : .hex, to: next)
+    }
+
+    /// Whether a placeholder of either style may begin at `index`, so that the groups before it were perhaps no address:
+    /// `8abc::<NUM>` was `8abc::100100758`, `aa:bb:cc:dd:ee:ff:<UUID>` went on in hexadecimal. What was none then is none
+    /// when the template comes back.
+    private func isPlaceholder(at index: Int) -> Bool {
+        guard byte(index) == UInt8(ascii: "<") || byte(index) == UInt8(ascii: "{") else { return false }
+        return byte(index + 1) == UInt8(ascii: "*") || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte(index + 1))
     }
 
     /// `8-4-4-4-12` hexadecimal digits (RFC 9562).

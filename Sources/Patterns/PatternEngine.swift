@@ -73,7 +73,8 @@ public struct PatternEngine: ~Copyable {
     }
 
     /// Finds the pattern of a message that was ``remember(_:number:level:)``ed, for a tenth of the cost of finding it out;
-    /// `nil` when it must be redacted, masked and learned. Says the same as those would.
+    /// `nil` when it must be redacted, masked and learned. Says what those said then, as long as that pattern lives: learned
+    /// anew, a message may fall to one that came since and fits as well.
     @inline(__always)
     public mutating func recall(_ message: ByteView, epoch: UInt64) -> Recalled? {
         guard RecentMessages.fits(message) else { return nil }

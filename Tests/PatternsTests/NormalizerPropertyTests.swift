@@ -36,6 +36,21 @@ import Testing
         }
     }
 
+    // What stands behind the last colon made the groups before it no address; as a placeholder it must not make them one.
+    @Test(arguments: [
+        "x86_64:aa:bb:cc:dd:ee:ff:550e8400-e29b-41d4-a716-446655440000", "v4:aa:bb:cc:dd:ee:ff:aa:bb:12345",
+        "sha-256:aa:bb:cc:dd:ee:ff:aa:bb:cc:12345", "e820:a:b:c:d:e:f:a:12345", "e820::a:12345", "e820::12345",
+        "e820::a:550e8400-e29b-41d4-a716-446655440000",
+    ])
+    func `groups that were no address are none when the template comes back`(message: String) {
+        for style in [PlaceholderStyle.angle, .braces] {
+            var normalizer = Normalizer(style: style)
+            let once = normalizer.template(of: Array(message.utf8))
+            let twice = normalizer.template(of: once)
+            #expect(String(decoding: twice, as: UTF8.self) == String(decoding: once, as: UTF8.self))
+        }
+    }
+
     @Test(arguments: [PlaceholderStyle.angle, .braces])
     func `every line of the Loghub samples keeps its template when normalised again`(style: PlaceholderStyle) {
         var normalizer = Normalizer(style: style)

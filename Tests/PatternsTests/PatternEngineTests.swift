@@ -235,18 +235,39 @@ private struct EngineRig: ~Copyable {
                 rig.engine.learn(masked: $0, hash: PatternEngine.hash(ofMasked: $0), epoch: rig.epoch).number
             }
             let survivors = (rig.engine.miner.survivor(of: number), learned.map { rig.engine.miner.survivor(of: $0) })
-            guard isRedacted || survivors.1 != survivors.0 else { continue }
+            // What was learned long ago may be learned into another pattern today, that came since; the one recalled fits as well.
+            guard isRedacted || survivors.1 != survivors.0 && !isCovered(masked, by: rig.text(number), style) else {
+                continue
+            }
             Issue.record(
                 """
                 seed \(seed), round \(round)
                 message \(String(decoding: message, as: UTF8.self).debugDescription)
                 masked \(String(decoding: masked, as: UTF8.self).debugDescription)
-                recalled \(String(decoding: rig.text(number), as: UTF8.self).debugDescription)
+                recalled \(number): \(String(decoding: rig.text(number), as: UTF8.self).debugDescription)
+                learned \(learned.map { "\($0): \(String(decoding: rig.text($0), as: UTF8.self).debugDescription)" } ?? "nothing")
+                \(isRedacted ? "and it holds what is redacted" : "")
                 """
             )
         }
         let recalls = rig.recallCount
         #expect(recalls > 1_000, "seed \(seed)")
+    }
+
+    /// Whether the text is what the template says, its wild places aside.
+    private func isCovered(_ text: [UInt8], by template: [UInt8], _ style: PlaceholderStyle) -> Bool {
+        let wild = Array((style == .angle ? "<*>" : "{*}").utf8)
+        let parts = template.split(separator: wild, omittingEmptySubsequences: false).map(Array.init)
+        guard parts.count > 1, let first = parts.first, let last = parts.last else { return text == template }
+        guard text.starts(with: first), text.count >= first.count + last.count,
+            text.suffix(last.count).elementsEqual(last)
+        else { return false }
+        var rest = text.dropFirst(first.count).dropLast(last.count)
+        for part in parts.dropFirst().dropLast() {
+            guard let range = rest.firstRange(of: part) else { return false }
+            rest = rest[range.upperBound...]
+        }
+        return true
     }
 
     @Test func `nothing is recalled that differs in one byte or in length`() {

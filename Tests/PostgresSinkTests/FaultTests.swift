@@ -193,6 +193,7 @@ struct FaultTests {
                 """
                 BEGIN;
                 UPDATE delivery_progress SET applied = 2;
+                SELECT pg_advisory_xact_lock(1);
                 DO $$ BEGIN
                     FOR attempt IN 1..1000 LOOP
                         IF EXISTS (
@@ -208,9 +209,10 @@ struct FaultTests {
                 """
             )
         }
+        // Taken after the row: the lock of the table is there before it.
         let held = """
             SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database AND datname = current_database()
-            WHERE relation = 'delivery_progress'::regclass AND mode = 'RowExclusiveLock'
+            WHERE locktype = 'advisory'
             """
         #expect(try await waitUntil { try warehouse.value(held) != "0" })
         #expect(await sink.apply(1, 2, [batch]) == .success(.alreadyApplied(through: 2)))

@@ -163,7 +163,7 @@ struct ServerFaultTests {
             SET deadlock_timeout = '60s';
             BEGIN;
             UPDATE aggregated_logs SET level = level WHERE pattern_id = 2;
-            CREATE TABLE ready ();
+            SELECT pg_advisory_xact_lock(1);
             DO $$ BEGIN
                 FOR attempt IN 1..3000 LOOP
                     EXIT WHEN EXISTS (
@@ -176,9 +176,10 @@ struct ServerFaultTests {
             COMMIT
             """
         )
+        // Taken after the row: the lock of the table is there before it.
         let held = """
             SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database AND datname = current_database()
-            WHERE relation = 'aggregated_logs'::regclass AND mode = 'RowExclusiveLock'
+            WHERE locktype = 'advisory'
             """
         #expect(try await waitUntil { try warehouse.value(held) != "0" })
         let victim = await sink.apply(1, 2, [batch])
