@@ -181,7 +181,7 @@ let package = Package(
             dependencies: ["RecordDecoding", "JSONBytes", "LogModel", "PipelineTesting"],
             exclude: ["Fixtures"]
         ),
-        .testTarget(name: "SettingsTests", dependencies: ["Settings", "Admission", "LogModel"]),
+        .testTarget(name: "SettingsTests", dependencies: ["Settings", "Admission", "LogModel", "PipelineTesting"]),
         .testTarget(
             name: "LogboomCommandTests",
             dependencies: ["LogboomCommand", "Settings", "LogModel", "JSONBytes", "Patterns", "PipelineTesting"]

@@ -93,7 +93,7 @@ struct JournalTests {
         let runtime = try TemporaryDirectory()
         var settings = settings(folder, ["BATCH_SIZE": "100", "RUNTIME_DIRECTORY": runtime.path])
         if memory != .embedded { settings.merge(try TestDatabase(.shared()).settings()) { $1 } }
-        var generator = SeededGenerator(seed: UInt64.random(in: 0...UInt64.max))
+        var generator = SeededGenerator(of: "journal, killed, \(memory)")
         var kills = 0
         for _ in 0..<8 {
             let daemon = try DaemonProcess(settings, state: state)

@@ -70,7 +70,7 @@ struct ForwardDeliveryTests {
 
     @Test func `over hundreds of faults every record is counted exactly once`() async throws {
         let bench = try Bench(callTimeout: .milliseconds(250))
-        var chance = Chance()
+        var chance = SeededGenerator(of: "forward faults")
         let seed = chance.seed
         var position: Int64 = 0
         var expected: [String: Int] = [:]

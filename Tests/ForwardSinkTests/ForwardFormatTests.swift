@@ -88,7 +88,7 @@ struct ForwardFormatTests {
 
     @Test func `a span of a million payload bytes arrives whole`() async throws {
         let bench = try Bench()
-        var chance = Chance()
+        var chance = SeededGenerator(of: "forward format")
         var batches: [Batch] = []
         var expected = 0
         while batches.reduce(0, { $0 + $1.payload.count }) < 1 << 20 {

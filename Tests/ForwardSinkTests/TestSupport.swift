@@ -177,26 +177,6 @@ func eventually(_ limit: Duration = .seconds(120), _ condition: () async throws 
     return false
 }
 
-/// Chance from a seed that a failure prints and `LOGBOOM_TEST_SEED` repeats (SplitMix64).
-struct Chance: RandomNumberGenerator {
-    let seed: UInt64
-    private var state: UInt64
-
-    init() {
-        seed =
-            ProcessInfo.processInfo.environment["LOGBOOM_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...(.max))
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
-    }
-}
-
 /// A server that says exactly the bytes it is told to, whatever it is asked.
 final class ScriptedServer: Sendable {
     enum Step: Sendable {

@@ -2,14 +2,6 @@ import Foundation
 import JSONBytes
 import PipelineTesting
 
-/// The seed of this run: `LOGBOOM_TEST_SEED` repeats a run that failed. Printed, so that the failure names it.
-func seedOfThisRun(_ test: String) -> UInt64 {
-    let stated = ProcessInfo.processInfo.environment["LOGBOOM_TEST_SEED"].flatMap { UInt64($0) }
-    let seed = stated ?? UInt64.random(in: 0...UInt64.max)
-    print("\(test): LOGBOOM_TEST_SEED=\(seed)")
-    return seed
-}
-
 /// Why `bytes` is no JSON, or `nil`. The bytes lie in a block of exactly their size, so that a read beyond them is seen by
 /// the address sanitizer.
 func validationError(_ bytes: [UInt8]) -> JSONSyntaxError? {

@@ -59,7 +59,7 @@ import Testing
     }
 
     @Test func `random numbers are read to the last bit`() throws {
-        var random = SeededGenerator(seed: seedOfThisRun("numbers"))
+        var random = SeededGenerator(of: "numbers")
         for _ in 0..<20_000 {
             let double = Double(bitPattern: random.next())
             let digits = Int(random.next() % 16)

@@ -1,5 +1,6 @@
 import Glibc
 import JSONBytes
+import PipelineTesting
 import Testing
 
 @testable import LogboomCommand
@@ -55,7 +56,7 @@ struct DisplayTextTests {
     }
 
     @Test func `random text never gets a control character through and never gets too wide`() {
-        var generator = SeededNumbers()
+        var generator = SeededGenerator(of: "hostile text")
         let alphabet: [UInt32] = [
             0x1B, 0x5B, 0x5D, 0x33, 0x31, 0x6D, 0x9B, 0x07, 0x0A, 0x0D, 0x09, 0x00, 0x7F, 0x41, 0x20, 0x202E, 0x2066,
             0x200D,
@@ -93,27 +94,5 @@ struct DisplayTextTests {
         #expect(!shown.unicodeScalars.contains { $0.properties.generalCategory == .control })
         #expect(!shown.unicodeScalars.contains { $0.properties.generalCategory == .format })
         #expect(shown.contains("日本🎉"))
-    }
-}
-
-/// Random numbers that can be repeated: `LOGBOOM_TEST_SEED=N` sets the seed, which every failure prints (SplitMix64).
-struct SeededNumbers: RandomNumberGenerator {
-    let seed: UInt64
-    private var state: UInt64
-
-    init() {
-        let given = getenv("LOGBOOM_TEST_SEED").flatMap { UInt64(String(cString: $0)) }
-        seed = given ?? UInt64.random(in: 0 ... .max)
-        state = seed
-    }
-
-    var repeatHint: String { "LOGBOOM_TEST_SEED=\(seed)" }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
     }
 }

@@ -1,5 +1,6 @@
 import LogModel
 import Patterns
+import PipelineTesting
 import Testing
 
 private func level(in text: String) -> Severity? {
@@ -86,7 +87,7 @@ private func level(in bytes: [UInt8]) -> Severity? {
     }
 
     @Test func `no bytes make it read outside or trap`() {
-        let seed = testSeed("levels")
+        let seed = SeededGenerator.seed(of: "levels")
         var messages = HostileMessages(
             seed: seed,
             corpus: ["E1121 12:00 x", "<3", "level=", "\"level\":\"", "ERROR", "panic:"].map { Array($0.utf8) }

@@ -516,7 +516,7 @@ private let ordinary = [
 @Suite struct MultilineJoinerPropertyTests {
     @Test(arguments: 0..<4)
     func `no line is lost, doubled or out of order, whatever comes when`(round: Int) {
-        let seed = testSeed("joiner \(round)")
+        let seed = SeededGenerator.seed(of: "joiner \(round)")
         var generator = SeededGenerator(seed: seed &+ UInt64(round))
         let pool =
             traces.flatMap { $0.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) }

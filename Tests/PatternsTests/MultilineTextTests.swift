@@ -55,7 +55,7 @@ import Testing
     }
 
     @Test func `every line that is not blank is in exactly one record, in order`() {
-        var random = SeededGenerator(seed: testSeed("multi-line text"))
+        var random = SeededGenerator(of: "multi-line text")
         let lines = [
             "plain", "", "  indented", "\ttab", " ", "Traceback (most recent call last):", "ValueError: x", "panic: y",
             "goroutine 1 [running]:", "main.main()", "java.lang.Error: z", "\tat a.B.c(B.java:1)", "Caused by: d: e",

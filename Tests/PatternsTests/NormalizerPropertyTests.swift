@@ -1,10 +1,11 @@
 import Patterns
+import PipelineTesting
 import Testing
 
 @Suite struct NormalizerPropertyTests {
     @Test(arguments: [PlaceholderStyle.angle, .braces])
     func `normalising a template gives the same template, whatever the bytes`(style: PlaceholderStyle) {
-        let seed = testSeed("idempotence, \(style)")
+        let seed = SeededGenerator.seed(of: "idempotence, \(style)")
         var messages = HostileMessages(seed: seed, corpus: loghubLines(suffix: ".raw.log"))
         var normalizer = Normalizer(style: style)
         var shortest: (message: [UInt8], once: [UInt8], twice: [UInt8])?
@@ -63,7 +64,7 @@ import Testing
 
     @Test(arguments: [PlaceholderStyle.angle, .braces])
     func `a template stays within its bounds and never depends on earlier messages`(style: PlaceholderStyle) {
-        let seed = testSeed("bounds, \(style)")
+        let seed = SeededGenerator.seed(of: "bounds, \(style)")
         var messages = HostileMessages(seed: seed, corpus: [])
         var used = Normalizer(style: style)
         for round in 0..<5_000 {
@@ -80,7 +81,7 @@ import Testing
     }
 
     @Test func `valid text gives a valid template, also where a bound cuts it`() {
-        let seed = testSeed("UTF-8")
+        let seed = SeededGenerator.seed(of: "UTF-8")
         var messages = HostileMessages(seed: seed, corpus: [])
         var normalizer = Normalizer()
         var valid = 0

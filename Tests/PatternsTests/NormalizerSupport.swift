@@ -23,15 +23,6 @@ extension Normalizer {
     }
 }
 
-/// The seed of this run: `LOGBOOM_TEST_SEED`, or a fresh one; printed either way.
-func testSeed(_ name: String) -> UInt64 {
-    let seed =
-        ProcessInfo.processInfo.environment["LOGBOOM_TEST_SEED"].flatMap(UInt64.init)
-        ?? UInt64.random(in: 0...UInt64.max)
-    print("\(name): LOGBOOM_TEST_SEED=\(seed)")
-    return seed
-}
-
 /// The folder that holds the Loghub samples, `LOGBOOM_TEST_LOG_DATA` or one beside the checkout; they are never part of the
 /// repository.
 let loghub =

@@ -402,7 +402,7 @@ private struct EngineRig: ~Copyable {
     ].map { Array("<\($0)>".utf8) }
 
     @Test func `parameters put back give the message, for any bytes and for real lines`() {
-        let seed = testSeed("parameters")
+        let seed = SeededGenerator.seed(of: "parameters")
         var messages = HostileMessages(seed: seed, corpus: [])
         var normalizer = Normalizer()
         for round in 0..<6_000 {

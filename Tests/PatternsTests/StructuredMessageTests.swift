@@ -289,7 +289,7 @@ private struct StructuredReader: ~Copyable {
 
     @Test(arguments: [PlaceholderStyle.angle, .braces])
     func `the template of a template is the same, whatever the bytes`(style: PlaceholderStyle) {
-        let seed = testSeed("structured, \(style)")
+        let seed = SeededGenerator.seed(of: "structured, \(style)")
         var messages = Messages(seed: seed)
         var reader = StructuredReader(style: style)
         var structured = 0
@@ -316,7 +316,7 @@ private struct StructuredReader: ~Copyable {
     }
 
     @Test func `a template does not depend on earlier messages`() {
-        let seed = testSeed("structured, memory")
+        let seed = SeededGenerator.seed(of: "structured, memory")
         var messages = Messages(seed: seed)
         var used = StructuredReader(style: .angle)
         for round in 0..<4_000 {

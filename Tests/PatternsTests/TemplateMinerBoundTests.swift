@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct TemplateMinerBoundTests {
     @Test func `a flood of random words gets an outcome for every message and stays within its bounds`() {
-        let seed = testSeed("flood")
+        let seed = SeededGenerator.seed(of: "flood")
         var words = RandomWords(generator: SeededGenerator(seed: seed))
         let capacity = 400
         var rig = MiningRig(capacity: capacity)
@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test func `what was known before a flood is known after it`() {
-        let seed = testSeed("flood beside work")
+        let seed = SeededGenerator.seed(of: "flood beside work")
         var words = RandomWords(generator: SeededGenerator(seed: seed))
         var rig = MiningRig(capacity: 400)
         let work = (0..<50).map { _ in words.line() }
@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test func `a flood in one epoch forgets nothing, because a batch may name it`() {
-        let seed = testSeed("one epoch")
+        let seed = SeededGenerator.seed(of: "one epoch")
         var words = RandomWords(generator: SeededGenerator(seed: seed))
         var rig = MiningRig(capacity: 128)
         var texts: [Int: String] = [:]
@@ -65,7 +65,7 @@ import Testing
 
     @Test func `a pattern of the last epoch stays, one of the epoch before makes way`() {
         var rig = MiningRig(capacity: 128)
-        var words = RandomWords(generator: SeededGenerator(seed: testSeed("epochs")))
+        var words = RandomWords(generator: SeededGenerator(of: "epochs"))
         guard case .new(let old) = rig.learn("the old statement of yesterday") else {
             Issue.record("new")
             return
@@ -83,7 +83,7 @@ import Testing
     }
 
     @Test func `values without end make one pattern, not one each`() {
-        let seed = testSeed("values")
+        let seed = SeededGenerator.seed(of: "values")
         var words = RandomWords(generator: SeededGenerator(seed: seed))
         var rig = MiningRig(capacity: 200)
         for round in 0..<6_000 {
@@ -98,7 +98,7 @@ import Testing
 
     @Test(arguments: [PlaceholderStyle.angle, .braces])
     func `any bytes at all get an outcome, and a template leads to its own pattern`(style: PlaceholderStyle) {
-        let seed = testSeed("hostile bytes, \(style)")
+        let seed = SeededGenerator.seed(of: "hostile bytes, \(style)")
         var messages = HostileMessages(seed: seed, corpus: [])
         let capacity = 300
         var rig = MiningRig(capacity: capacity, style: style)
@@ -118,7 +118,7 @@ import Testing
 
     @Test func `merges nobody takes are dropped oldest first, and counted`() {
         var rig = MiningRig(capacity: 500)
-        var words = RandomWords(generator: SeededGenerator(seed: testSeed("merge log")))
+        var words = RandomWords(generator: SeededGenerator(of: "merge log"))
         for _ in 0..<1200 {
             let head = words.line(words: 4...4)
             for value in ["state=\(words.word())", "state=\(words.word())"] { _ = rig.learn("\(head) \(value)") }
@@ -154,7 +154,7 @@ import Testing
 
     @Test func `a miner of the default size takes less than a kibibyte a pattern`() {
         var rig = MiningRig(capacity: 5000)
-        var words = RandomWords(generator: SeededGenerator(seed: testSeed("size")))
+        var words = RandomWords(generator: SeededGenerator(of: "size"))
         // Learned from what they are worth to somebody: each is used again.
         for _ in 0..<6000 {
             let line = words.line(words: 6...14) + " at 12:00:00 from 10.0.0.1"

@@ -19,7 +19,7 @@ import Testing
     }
 
     @Test func `the merges lead every id ever given out to one that is left`() {
-        let seed = testSeed("ids")
+        let seed = SeededGenerator.seed(of: "ids")
         var words = RandomWords(generator: SeededGenerator(seed: seed))
         var rig = MiningRig(capacity: 3000)
         var ids: Set<UInt64> = []
@@ -95,7 +95,7 @@ import Testing
     }
 
     @Test func `the order of the messages does not change what is learned`() {
-        let seed = testSeed("order")
+        let seed = SeededGenerator.seed(of: "order")
         var generator = SeededGenerator(seed: seed)
         var words = RandomWords(generator: SeededGenerator(seed: seed ^ 1))
         var lines: [String] = []
@@ -134,7 +134,7 @@ import Testing
 
     @Test func `restoring twice, or too much, or too long a text does no harm`() {
         var rig = MiningRig(capacity: 128)
-        var words = RandomWords(generator: SeededGenerator(seed: testSeed("restore")))
+        var words = RandomWords(generator: SeededGenerator(of: "restore"))
         for _ in 0..<1000 {
             let text = Array(words.line().utf8)
             for _ in 0..<2 { text.withUnsafeBufferPointer { rig.miner.restore(template: $0) } }

@@ -101,7 +101,7 @@ struct ApplyTests {
     }
 
     @Test func `counts add up over random batches`() async throws {
-        var numbers = SeededNumbers()
+        var numbers = SeededGenerator(of: "additions")
         let warehouse = try Warehouse()
         let sink = PostgresSink(warehouse.settings)
         var sequence: Int64 = 0
@@ -188,7 +188,7 @@ struct ApplyTests {
     @Test func `names too long for the index are cut and still counted`() async throws {
         let warehouse = try Warehouse()
         let sink = PostgresSink(warehouse.settings)
-        var numbers = SeededNumbers()
+        var numbers = SeededGenerator(of: "long text")
         let long = (0..<2000).map { _ in ["é", "x", "\u{1F980}", "9"].randomElement(using: &numbers) ?? "" }.joined()
         let series = Series(source: long, host: long, tenant: long, dashboard: long, count: 3)
         #expect(await sink.apply(0, 1, [makeBatch([series, series])]) == .success(.applied))
@@ -300,7 +300,7 @@ struct ApplyTests {
     @Test func `metadata is merged by key and stops growing at its bound`() async throws {
         let warehouse = try Warehouse()
         let sink = PostgresSink(warehouse.settings)
-        var numbers = SeededNumbers()
+        var numbers = SeededGenerator(of: "large rows")
         for index in 0..<40 {
             let noise = (0..<300).map { _ in String(UInt64.random(in: 0...35, using: &numbers), radix: 36) }.joined()
             let batch = makeBatch([Series(attributes: [("key\(index)", [(noise, 1)], 0)])])

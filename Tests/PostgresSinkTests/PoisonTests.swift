@@ -132,7 +132,7 @@ struct PoisonTests {
         let sink = PostgresSink(warehouse.settings)
         #expect(await sink.apply(0, 1, [makeBatch([Series(id: 1000)])]) == .success(.applied))
         try warehouse.query("CREATE INDEX ON aggregated_logs (message_pattern)")
-        var numbers = SeededNumbers()
+        var numbers = SeededGenerator(of: "poison")
         let noise = (0..<9000).map { _ in String(UInt64.random(in: 0...35, using: &numbers), radix: 36) }.joined()
         var series = (1...20).map { Series(id: $0) }
         series[10].template = noise

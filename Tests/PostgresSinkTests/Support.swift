@@ -93,27 +93,6 @@ private func withViews(_ texts: [String], _ body: ([ByteView]) -> Void) {
     next(0)
 }
 
-/// SplitMix64; the same numbers for the same seed on every machine.
-struct SeededNumbers: RandomNumberGenerator {
-    private var state: UInt64
-
-    /// Prints the seed; `LOGBOOM_TEST_SEED` repeats a run.
-    init() {
-        let seed =
-            ProcessInfo.processInfo.environment["LOGBOOM_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 0 ... .max)
-        print("LOGBOOM_TEST_SEED=\(seed)")
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
-    }
-}
-
 let node = NodeID(random: Array(1...16))
 let stream = StreamID(rawValue: 0xF00D_F00D_F00D_F00D)
 

@@ -79,7 +79,7 @@ import Testing
 
     @Test(.timeLimit(.minutes(10)))
     func `bytes flipped anywhere never stop a start, and never come back as a batch`() async throws {
-        var random = SeededGenerator.fresh("flipped bytes")
+        var random = SeededGenerator(of: "flipped bytes")
         let good = try await Self.makeFile()
         var outcome = Outcome()
         for round in 0..<1000 {

@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test func `sums equal what was sent, whatever is sent again and however it is cut`() async throws {
-        var random = SeededGenerator.fresh("embedded sums")
+        var random = SeededGenerator(of: "embedded sums")
         let folder = try TemporaryDirectory()
         var database = openDatabase(folder.path)
         var sink = EmbeddedSink(database)

@@ -60,7 +60,7 @@ extension SpoolDatabase {
 
 @Suite struct SpoolCompactionTests {
     @Test func `near its bound the spool merges windows, and no count is lost`() async throws {
-        var generator = SeededGenerator.fresh("compaction")
+        var generator = SeededGenerator(of: "compaction")
         let folder = try TemporaryDirectory()
         let limit = 64 * 1024
         let spool = openDatabase(folder.path, limit: limit)
@@ -83,7 +83,7 @@ extension SpoolDatabase {
     }
 
     @Test func `single durable records become windows too`() async throws {
-        var generator = SeededGenerator.fresh("single records")
+        var generator = SeededGenerator(of: "single records")
         let folder = try TemporaryDirectory()
         let spool = openDatabase(folder.path, limit: 32 * 1024)
         for number in 0..<600 {
@@ -95,7 +95,7 @@ extension SpoolDatabase {
     }
 
     @Test func `lanes and streams are merged each for itself`() async throws {
-        var generator = SeededGenerator.fresh("lanes")
+        var generator = SeededGenerator(of: "lanes")
         let folder = try TemporaryDirectory()
         let spool = openDatabase(folder.path, limit: 96 * 1024)
         for number in 0..<300 {
@@ -115,7 +115,7 @@ extension SpoolDatabase {
 
     /// A sink may hold what was sent, all or in part: merged with a later batch it could be neither sent nor dropped.
     @Test func `what may have been sent keeps its bounds, also for the next process`() async throws {
-        var generator = SeededGenerator.fresh("sent")
+        var generator = SeededGenerator(of: "sent")
         let folder = try TemporaryDirectory()
         var spool = openDatabase(folder.path, limit: 64 * 1024)
         func append(_ numbers: ClosedRange<Int>) async throws {
@@ -146,7 +146,7 @@ extension SpoolDatabase {
     }
 
     @Test func `a batch that was merged and comes again under its name is there already`() async throws {
-        var generator = SeededGenerator.fresh("again")
+        var generator = SeededGenerator(of: "again")
         let folder = try TemporaryDirectory()
         let spool = openDatabase(folder.path, limit: 32 * 1024)
         var batches: [Batch] = []
@@ -190,7 +190,7 @@ extension SpoolDatabase {
     }
 
     @Test func `merging survives the next start, and a copy made in its middle is whole`() async throws {
-        var generator = SeededGenerator.fresh("copies")
+        var generator = SeededGenerator(of: "copies")
         let folder = try TemporaryDirectory()
         let spool = openDatabase(folder.path, limit: 48 * 1024)
         for number in 0..<300 {
@@ -229,7 +229,7 @@ extension SpoolDatabase {
     /// A month without PostgreSQL, 200 logs a second over 400 patterns, in 64 MB. In the ordinary run a sixtieth of it in both
     /// time and room, over 100 patterns; whole with LOGBOOM_LONG_TESTS=1, best in a release build.
     @Test func `an outage of a month fits, with every count`() async throws {
-        var generator = SeededGenerator.fresh("outage")
+        var generator = SeededGenerator(of: "outage")
         let isWhole = ProcessInfo.processInfo.environment["LOGBOOM_LONG_TESTS"] == "1"
         let scale = isWhole ? 1 : 60
         let windowCount = 30 * 86_400 / 30 / scale

@@ -37,7 +37,7 @@ import Testing
 
     @Test(.timeLimit(.minutes(10)))
     func `every batch acknowledged before kill -9 is there on reopening`() async throws {
-        var random = SeededGenerator.fresh("kill -9")
+        var random = SeededGenerator(of: "kill -9")
         let folder = Self.killFolder(parent: getpid())
         try? FileManager.default.removeItem(atPath: folder)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

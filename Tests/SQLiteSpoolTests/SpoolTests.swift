@@ -223,7 +223,7 @@ import Testing
             }
         }
 
-        var random = SeededGenerator.fresh("array model")
+        var random = SeededGenerator(of: "array model")
         let folder = try TemporaryDirectory()
         var spool = openDatabase(folder.path)
         var model = Model()

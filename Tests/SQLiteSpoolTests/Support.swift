@@ -15,16 +15,6 @@ extension TemporaryDirectory {
     var names: [String] { ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted() }
 }
 
-extension SeededGenerator {
-    /// From LOGBOOM_TEST_SEED, else fresh; printed, so that a failure can be repeated.
-    static func fresh(_ name: String) -> SeededGenerator {
-        let given = ProcessInfo.processInfo.environment["LOGBOOM_TEST_SEED"].flatMap { UInt64($0) }
-        let seed = given ?? UInt64.random(in: 0 ... .max)
-        print("\(name): LOGBOOM_TEST_SEED=\(seed)")
-        return SeededGenerator(seed: seed)
-    }
-}
-
 /// One pattern's delta, as a test states it.
 struct Delta {
     var id: UInt64 = 1

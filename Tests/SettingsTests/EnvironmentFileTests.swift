@@ -1,4 +1,5 @@
 import Glibc
+import PipelineTesting
 import Testing
 
 @testable import Settings
@@ -84,7 +85,7 @@ struct EnvironmentFileTests {
     }
 
     @Test func `no bytes make the parser fail, and every name and line is a real one`() {
-        var generator = SeededBytes()
+        var generator = SeededGenerator(of: "any bytes")
         let alphabet: [UInt8] = Array("AB=='\"\\\\\n\n\r#; \t$1".utf8) + [0, 0xC3, 0xA4, 0xFF]
         for _ in 0..<20_000 {
             let bytes = (0..<generator.next(below: 60)).map { _ in alphabet[generator.next(below: alphabet.count)] }
@@ -97,7 +98,7 @@ struct EnvironmentFileTests {
     }
 
     @Test func `any value written in double quotes comes back`() {
-        var generator = SeededBytes()
+        var generator = SeededGenerator(of: "quoted values")
         for _ in 0..<5_000 {
             let value = String(
                 String.UnicodeScalarView(
@@ -116,28 +117,6 @@ struct EnvironmentFileTests {
     }
 }
 
-/// Random numbers that can be repeated: `LOGBOOM_TEST_SEED=N` sets the seed, which every failure prints (SplitMix64).
-struct SeededBytes: RandomNumberGenerator {
-    let seed: UInt64
-    private var state: UInt64
-
-    init() {
-        let given = getenv("LOGBOOM_TEST_SEED").flatMap { UInt64(String(cString: $0)) }
-        seed = given ?? UInt64.random(in: 0 ... .max)
-        state = seed
-    }
-
-    var repeatHint: String { "LOGBOOM_TEST_SEED=\(seed)" }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
-    }
-
-    mutating func next(below bound: Int) -> Int {
-        Int.random(in: 0..<bound, using: &self)
-    }
+extension SeededGenerator {
+    mutating func next(below bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }
 }

@@ -1,5 +1,6 @@
 import Admission
 import LogModel
+import PipelineTesting
 import Testing
 
 @testable import Settings
@@ -321,7 +322,7 @@ struct SettingsLoaderTests {
     }
 
     @Test func `random files make settings or problems, never both and never neither`() {
-        var generator = SeededBytes()
+        var generator = SeededGenerator(of: "settings")
         let words =
             SettingKey.allCases.map(\.rawValue) + [
                 "=", "=", "=", "\n", "\n", "1", "30s", "9999999999999999999", "M", "K", "-",
