@@ -105,19 +105,22 @@ extension Routes {
         return Check(name: "certificate", status: rest < 14 * 86_400 ? .degraded : .healthy, detail: detail)
     }
 
+    /// A health check waits longer than a store in health ever takes, and less than those who ask are willing to wait.
+    private static let storePatience = Duration.milliseconds(1500)
+
     private static let noAnswer = SinkError(
         .transient,
         code: "TIMEOUT",
-        "ask the store for a sign of life: TIMEOUT: no answer within 1.5 s"
+        "ask the store for a sign of life: TIMEOUT: no answer within \(storePatience.seconds) s"
     )
 
-    /// The store's state, asked for on its own connection, at most once a second, and waited for at most 1.5 s.
+    /// The store's state, asked for on its own connection, at most once a second, and waited for at most ``storePatience``.
     private func withStoreStatus(_ use: @escaping (Store) -> Void) {
         if let known = storeStatus, scheduler.now.since(known.at) < .seconds(1) { return use(known.status) }
         // One answer, whichever comes first: the store's or the end of patience.
         let pending = StoreAnswer(use)
         let confined = LoopConfined(pending)
-        scheduler.schedule(at: scheduler.now.advanced(by: .milliseconds(1500))) {
+        scheduler.schedule(at: scheduler.now.advanced(by: Self.storePatience)) {
             confined.value.give(.failure(Self.noAnswer))
         }
         // A store that is silent for long is asked once, however often we are: questions wait for each other there.

@@ -20,6 +20,7 @@ import threading
 import time
 import urllib.request
 
+from daemon import add_options, fresh_database
 from process import IDLE_AFTER, cpu_seconds, end, fields
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -28,22 +29,12 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--what", choices=["memory", "crowd", "short", "tls"], required=True)
 parser.add_argument("--seconds", type=int, default=8)
 parser.add_argument("--runs", type=int, default=3)
-parser.add_argument("--daemon", required=True)
-parser.add_argument("--folder", required=True)
-parser.add_argument("--postgres-socket", required=True)
-parser.add_argument("--psql", required=True)
-parser.add_argument("--port", type=int, required=True)
+add_options(parser)
 parser.add_argument("--nginx-port", type=int, required=True)
 parser.add_argument("--nginx-tls-port", type=int, required=True)
 parser.add_argument("--nginx-pid", type=int, required=True)
 parser.add_argument("--swift", default="")
 options = parser.parse_args()
-
-
-def sql(database, statement):
-    command = [options.psql, "-X", "-q", "-h", options.postgres_socket, "-U", "postgres", "-d", database,
-               "-v", "ON_ERROR_STOP=1", "-At", "-c", statement]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
 class Daemon:
@@ -59,10 +50,7 @@ class Daemon:
                        # As in the unit file.
                        "MALLOC_ARENA_MAX": "1"}
         if has_postgres:
-            sql("postgres", "DROP DATABASE IF EXISTS logboom WITH (FORCE)")
-            sql("postgres", "CREATE DATABASE logboom OWNER logboom")
-            environment |= {"POSTGRES_HOST": options.postgres_socket, "POSTGRES_DB": "logboom",
-                            "POSTGRES_USER": "logboom"}
+            environment |= fresh_database(options)
         else:
             environment["DURABLE_LEVEL"] = "off"
         self.process = subprocess.Popen([options.daemon], env=environment | more, stdin=subprocess.DEVNULL,

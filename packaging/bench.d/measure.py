@@ -16,6 +16,7 @@ import threading
 import time
 import urllib.request
 
+from daemon import add_options, fresh_database, sql
 from process import IDLE_AFTER, cpu_seconds, end, fields
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -25,29 +26,16 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--what", choices=["idle", "single", "batch", "all"], default="all")
 parser.add_argument("--seconds", type=int, default=8)
 parser.add_argument("--runs", type=int, default=3)
-parser.add_argument("--daemon", required=True)
-parser.add_argument("--folder", required=True)
-parser.add_argument("--postgres-socket", required=True)
-parser.add_argument("--psql", required=True)
-parser.add_argument("--port", type=int, required=True)
+add_options(parser)
 parser.add_argument("--nginx-port", type=int, required=True)
 parser.add_argument("--swift", required=True)
 options = parser.parse_args()
-
-
-def sql(database, statement):
-    """One statement as the cluster's owner; unaligned text."""
-    command = [options.psql, "-X", "-q", "-h", options.postgres_socket, "-U", "postgres", "-d", database,
-               "-v", "ON_ERROR_STOP=1", "-At", "-c", statement]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
 class Daemon:
     """A logboomd of its own, on PostgreSQL, with the spool ready: the way it runs in service."""
 
     def __init__(self):
-        sql("postgres", "DROP DATABASE IF EXISTS logboom WITH (FORCE)")
-        sql("postgres", "CREATE DATABASE logboom OWNER logboom")
         self.state = os.path.join(options.folder, "state")
         shutil.rmtree(self.state, ignore_errors=True)
         os.makedirs(self.state)
@@ -55,10 +43,9 @@ class Daemon:
         self.log = open(os.path.join(options.folder, "logboomd.log"), "w+")
         environment = {
             "PATH": os.environ["PATH"], "LISTEN": f"127.0.0.1:{options.port}", "STATE_DIRECTORY": self.state,
-            "POSTGRES_HOST": options.postgres_socket, "POSTGRES_DB": "logboom", "POSTGRES_USER": "logboom",
             # As in the unit file.
             "MALLOC_ARENA_MAX": "1",
-        }
+        } | fresh_database(options)
         self.process = subprocess.Popen(
             [options.daemon], env=environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.proc = f"/proc/{self.process.pid}"
@@ -159,10 +146,10 @@ def load(path, batch, seed, has_errors):
             time.sleep(0.1)
         daemon.get("/flush", method="POST")
         began = time.monotonic()
-        stored = int(sql("logboom", "SELECT coalesce(sum(count), 0) FROM aggregated_logs"))
+        stored = int(sql(options, "SELECT coalesce(sum(count), 0) FROM aggregated_logs"))
         while stored != accepted and time.monotonic() - began < 30:
             time.sleep(0.25)
-            stored = int(sql("logboom", "SELECT coalesce(sum(count), 0) FROM aggregated_logs"))
+            stored = int(sql(options, "SELECT coalesce(sum(count), 0) FROM aggregated_logs"))
         cpu = cpu_seconds(daemon.process.pid) - before
         daemon.sampling.set()
         sampler.join()

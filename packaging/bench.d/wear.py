@@ -18,14 +18,12 @@ import sys
 import tempfile
 import time
 
+from daemon import add_options, fresh_database, sql
+
 DAY = 86_400
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--daemon", required=True)
-parser.add_argument("--folder", required=True, help="on a disk, not in memory")
-parser.add_argument("--postgres-socket", required=True)
-parser.add_argument("--psql", required=True)
-parser.add_argument("--port", type=int, required=True)
+add_options(parser)
 parser.add_argument("--minutes", type=int, default=30)
 parser.add_argument("--rate", type=int, default=10, help="logs a second, each a request")
 options = parser.parse_args()
@@ -58,12 +56,6 @@ def wear(process):
     with open(f"/proc/{process}/io") as file:
         values = dict(line.split(": ") for line in file.read().splitlines())
     return int(values["write_bytes"]) - int(values["cancelled_write_bytes"]), found
-
-
-def sql(statement):
-    command = [options.psql, "-X", "-q", "-h", options.postgres_socket, "-U", "postgres", "-d", "logboom",
-               "-v", "ON_ERROR_STOP=1", "-At", "-c", statement]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
 def spilled(connection):
@@ -146,10 +138,9 @@ def main():
     environment = {
         "PATH": os.environ["PATH"], "LISTEN": f"127.0.0.1:{options.port}", "STATE_DIRECTORY": state,
         "RUNTIME_DIRECTORY": runtime, "JOURNAL": "on", "JOURNAL_DIRECTORY": journal,
-        "POSTGRES_HOST": options.postgres_socket, "POSTGRES_DB": "logboom", "POSTGRES_USER": "logboom",
         # As in the unit file.
         "MALLOC_ARENA_MAX": "1",
-    }
+    } | fresh_database(options)
     maker = subprocess.Popen([TOOL, "--output=" + os.path.join(journal, "system.journal"), "-"], stdin=subprocess.PIPE,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     daemon = None
@@ -185,12 +176,12 @@ def main():
         deadline = time.monotonic() + 20
         while True:
             ask(connection, "POST", "/flush")
-            stored = int(sql("SELECT coalesce(sum(count), 0) FROM aggregated_logs"))
+            stored = int(sql(options, "SELECT coalesce(sum(count), 0) FROM aggregated_logs"))
             if stored >= sender.count or time.monotonic() > deadline:
                 break
             time.sleep(0.5)
         late = spilled(connection)
-        patterns = sql("SELECT count(DISTINCT message_pattern) FROM aggregated_logs")
+        patterns = sql(options, "SELECT count(DISTINCT message_pattern) FROM aggregated_logs")
         daemon.terminate()
         _, _, usage = os.wait4(daemon.pid, 0)
         daemon.returncode = 0
