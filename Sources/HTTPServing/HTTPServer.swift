@@ -171,10 +171,27 @@ package final class HTTPServer: @unchecked Sendable {
         for connection in connections where connection.isStreaming { connection.close() }
     }
 
-    /// Closes connections on which nothing is under way; the others once they have their answer. On the loop.
-    package func closeIdleConnections() {
+    /// Closes connections on which nothing is under way, the others once they have their answer, and then calls back. On the loop.
+    ///
+    /// A few in each turn of the loop, after it read what had come by then: closed before it was read, a request would meet a reset.
+    /// At most ``closingTurnCount`` turns, a millisecond apart.
+    package func closeIdleConnections(then done: @escaping () -> Void) {
         isClosed = true
-        for connection in connections where connection.isIdle { connection.close() }
+        let idleCount = connections.count { $0.isIdle }
+        closeIdle(atOnce: 1 + idleCount / Self.closingTurnCount, turnCount: Self.closingTurnCount, then: done)
+    }
+
+    private static let closingTurnCount = 50
+
+    private func closeIdle(atOnce count: Int, turnCount: Int, then done: @escaping () -> Void) {
+        // By the clock: what is only put into the queue runs before the loop looks at its sockets again.
+        loop.assumeIsolated().scheduleTask(in: .milliseconds(1)) { [self] in
+            for connection in connections.lazy.filter({ $0.isIdle }).prefix(turnCount > 1 ? count : .max) {
+                connection.close()
+            }
+            guard turnCount > 1, connections.contains(where: { $0.isIdle }) else { return done() }
+            closeIdle(atOnce: count, turnCount: turnCount - 1, then: done)
+        }
     }
 
     // MARK: Connections (on the loop)

@@ -353,11 +353,12 @@ final class Daemon: @unchecked Sendable {
             server.stopListening()
             let patienceEnd = NIODeadline.now() + .nanoseconds(Self.farewellPatience.nanoseconds)
             whenConnectionsAreGone(until: patienceEnd) { [self] in
-                server.closeIdleConnections()
-                collector.stop { [self] in
-                    keepCatalogue()
-                    journal.keepCopy(isFinal: true)
-                    close { promise.succeed(true) }
+                server.closeIdleConnections { [self] in
+                    collector.stop { [self] in
+                        keepCatalogue()
+                        journal.keepCopy(isFinal: true)
+                        close { promise.succeed(true) }
+                    }
                 }
             }
         }

@@ -56,7 +56,7 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
         guard let run = number(in: "LOGBOOM_TEST_RUN") else {
             return SeededGenerator(seed: .random(in: 0 ... .max))
         }
-        // FNV-1a (draft-eastlake-fnv): not the hash of the standard library, which is another in each process.
+        // As FNV-1a (draft-eastlake-fnv), from the number on: the hash of the standard library is another in each process.
         return SeededGenerator(seed: test.utf8.reduce(run) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 })
     }
 

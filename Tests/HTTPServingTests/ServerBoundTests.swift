@@ -241,6 +241,25 @@ import Testing
         try server.onLoop { $0.letGo() }
         #expect(try busy.readAnswer().status == 200)
     }
+
+    @Test func `a request that came before its connection is closed is answered, though nobody has read it yet`() throws
+    {
+        let server = try TestServer()
+        // More than turns of the loop in which they are closed.
+        let clients = try (0..<120).map { _ in try server.connect() }
+        for client in clients { #expect(try client.send("GET", "/x").status == 200) }
+        try server.stopListening()
+        let late = [clients[0], clients[60], clients[119]]
+        try server.closeIdleConnections {
+            for client in late { try client.write("GET /x HTTP/1.1\r\nHost: a\r\n\r\n") }
+        }
+        for client in late {
+            let last = try client.readAnswer()
+            #expect(last.status == 200 && last.headers["connection"] == "close")
+        }
+        #expect(clients.allSatisfy { $0.isAtEnd() })
+        try server.wait("all to be gone") { $0.connectionCount == 0 }
+    }
 }
 
 private final class FirstBytes: ChannelInboundHandler {

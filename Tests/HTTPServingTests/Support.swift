@@ -52,6 +52,25 @@ final class TestServer: @unchecked Sendable {
         try group.next().submit { [server] in server.stopListening() }.wait()
     }
 
+    /// Asks for idle connections to be closed, in the turn of the loop in which `meanwhile` ran here, so that the loop has not seen what it
+    /// sent; returns when they are.
+    func closeIdleConnections(meanwhile: () throws -> Void) throws {
+        let isHeld = DispatchSemaphore(value: 0)
+        let goOn = DispatchSemaphore(value: 0)
+        let loop = group.next()
+        let closed = loop.makePromise(of: Void.self)
+        loop.execute { [server] in
+            isHeld.signal()
+            goOn.wait()
+            server.closeIdleConnections { closed.succeed(()) }
+        }
+        isHeld.wait()
+        defer { goOn.signal() }
+        try meanwhile()
+        goOn.signal()
+        try closed.futureResult.wait()
+    }
+
     func connect(_ limit: Duration = .seconds(15)) throws -> HTTPTestConnection {
         try HTTPTestConnection(.port(port), limit: limit)
     }

@@ -179,7 +179,7 @@ struct ServerFaultTests {
         // Taken after the row: the lock of the table is there before it.
         let held = """
             SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database AND datname = current_database()
-            WHERE locktype = 'advisory'
+            WHERE locktype = 'advisory' AND objid = 1
             """
         #expect(try await waitUntil { try warehouse.value(held) != "0" })
         let victim = await sink.apply(1, 2, [batch])
