@@ -10,9 +10,11 @@ package import Ports
 /// Keeps one connection. A span is sent once per call; what an answer means is ``ForwardAnswer``'s to say, and trying again
 /// is the lane's. Exactness is the receiver's compare-and-set on (node, stream), so a lost answer changes no count.
 package final class ForwardSink: Sink {
-    /// Bounds, each in a test at a smaller value.
+    /// Bounds, each in a test at a smaller or larger value.
     package struct Options: Sendable {
         package var connectTimeout: Duration = .seconds(3)
+        /// ``HTTPClient/Options/idleMax``.
+        package var idleMax = HTTPClient.Options().idleMax
         /// For the whole call, connecting included.
         package var callTimeout: Duration = .seconds(10)
         /// At most 2 s, by the contract of ``Sink/probe(completion:)``.
@@ -46,6 +48,7 @@ package final class ForwardSink: Sink {
     ) {
         var clientOptions = HTTPClient.Options()
         clientOptions.connectTimeout = options.connectTimeout
+        clientOptions.idleMax = options.idleMax
         clientOptions.answerByteCountMax = Self.answerByteCountMax
         clientOptions.userAgent = "logboomd/\(logboomVersion)"
         client = HTTPClient(address, on: group, options: clientOptions)

@@ -211,8 +211,6 @@ struct HTTPClientTests {
         let server = try ScriptedServer { _ in [.pause(.milliseconds(200)), .send(okay)] }
         let client = makeClient(server) {
             $0.callCountMax = 4
-            // However slow the machine is.
-            $0.idleMax = .seconds(600)
         }
         let futures = (1...5).map { _ in client.send(HTTPCall("GET", "/"), timeout: .seconds(120)) }
         var statuses: [Int] = []

@@ -98,6 +98,7 @@ final class Bench: Sendable {
         port = try Self.startAtFixedPort(receiver)
         var options = ForwardSink.Options()
         options.callTimeout = callTimeout
+        options.idleMax = idleMaxOfTests
         options.token = token
         sink = ForwardSink(
             try HTTPAddress(url: "http://127.0.0.1:\(port)\(basePath)"),
@@ -270,8 +271,12 @@ final class ScriptedServer: Sendable {
 }
 
 /// A client of a scripted server.
+/// A test may wait minutes for its next turn while others keep the threads busy; that must not cost it its connection.
+let idleMaxOfTests = Duration.seconds(3600)
+
 func makeClient(_ server: ScriptedServer, _ change: (inout HTTPClient.Options) -> Void = { _ in }) -> HTTPClient {
     var options = HTTPClient.Options()
+    options.idleMax = idleMaxOfTests
     change(&options)
     return HTTPClient(
         HTTPAddress(host: "127.0.0.1", port: server.port),
