@@ -181,6 +181,7 @@ package final class HTTPServer: @unchecked Sendable {
         closeIdle(atOnce: 1 + idleCount / Self.closingTurnCount, turnCount: Self.closingTurnCount, then: done)
     }
 
+    /// Some 50 ms of the five seconds that a stop has, however many are idle; what is left in the last turn goes at once.
     private static let closingTurnCount = 50
 
     private func closeIdle(atOnce count: Int, turnCount: Int, then done: @escaping () -> Void) {

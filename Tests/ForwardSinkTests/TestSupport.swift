@@ -270,10 +270,10 @@ final class ScriptedServer: Sendable {
     }
 }
 
-/// A client of a scripted server.
 /// A test may wait minutes for its next turn while others keep the threads busy; that must not cost it its connection.
 let idleMaxOfTests = Duration.seconds(3600)
 
+/// A client of a scripted server.
 func makeClient(_ server: ScriptedServer, _ change: (inout HTTPClient.Options) -> Void = { _ in }) -> HTTPClient {
     var options = HTTPClient.Options()
     options.idleMax = idleMaxOfTests
